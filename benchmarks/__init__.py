@@ -1,0 +1,32 @@
+"""How fast Happened is, beside the same work by hand and beside other libraries, in one run.
+
+`make bench`, or `python -m benchmarks`, takes about three minutes and prints two tables; what
+pytest-benchmark measured, and the ratios, go to `benchmarks/latest.json`, which git ignores.
+Arguments are passed to pytest: `python -m benchmarks -k pipeline` measures the pipeline alone.
+
+**The first table** has a row for each contender: the median time of one operation, the fastest
+and the slowest pass, and how many times Happened's own time that is.
+
+**The second table** has the targets. Each is a ratio of two medians that were taken in the same
+pass, right after each other; the median over all passes is shown. Compare ratios only: the same
+machine is easily twice as fast an hour later, and both sides of a ratio then change alike.
+A target that is missed is printed as such and changes nothing else: times depend on what else a
+machine does, so no test and no exit status hangs on them. The exit status is 1 only if something
+could not be measured.
+
+**The floor** (`contenders/floor.py`) is the same work written by hand with Pydantic models and
+dictionaries. It is as near as one gets to a limit, and the pipeline's target is a multiple of it.
+
+How it is measured, alike for all:
+
+- A pass runs every contender of every case, five rounds each, backwards in every second pass.
+- The garbage collector is off in a round and run before. What is stored is built anew for each
+  pass; the pipeline then adds its own 100 orders in five rounds, protean 5.
+- Dispatch calls three handlers that do nothing, with one event that is made before. The awaited
+  ones run in one event loop, 5,000 events a round, so that starting the loop does not count.
+- The pipeline: a command → its handler → an `Order` that raises an event → the event's handler →
+  an `Inventory`. A tenth of what is stored are inventories and the rest orders that the same
+  pipeline placed before, so that commands and events of theirs lie there too.
+- Peers run in their fastest setting: without logging, without weak references, in an open context.
+- A process is timed from outside; the bare interpreter's time is taken off before dividing.
+"""

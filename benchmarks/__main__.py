@@ -1,0 +1,37 @@
+"""Measure everything and print the report: `python -m benchmarks [arguments of pytest]`."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import guide, report
+from benchmarks.cases import TARGETS
+
+HERE = Path(__file__).parent
+MEASURED = HERE / "latest.json"
+
+
+def main(arguments: list[str]) -> int:
+    MEASURED.unlink(missing_ok=True)
+    settings = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE.parent)]
+    status = pytest.main([*settings, f"--benchmark-json={MEASURED}", str(HERE), *arguments])
+    if not MEASURED.exists():
+        return int(status) or 1
+    measured = json.loads(MEASURED.read_text())
+    passes = report.passes_of(measured)
+    lines = [*report.medians(passes), *report.targets(passes)]
+    if not arguments:
+        lines += guide.program_times()
+    print("\n".join(lines))
+    print("\nTargets decide nothing: the exit status only tells whether all could be measured.")
+    measured["ratios"] = {
+        report.wording(target): report.ratio(target, passes) for target in TARGETS
+    }
+    MEASURED.write_text(json.dumps(measured, indent=1))
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""The two tables: medians of all contenders, ratios with their targets."""
+
+from collections.abc import Iterator, Mapping
+from statistics import median
+from typing import Any
+
+from benchmarks.cases import CASES, STARTED, TARGETS, US, Case, Row, Target
+
+Passes = Mapping[Row, Mapping[int, float]]
+"""For each row and pass, the median of its rounds: seconds for one operation."""
+
+
+def passes_of(measured: Mapping[str, Any]) -> Passes:
+    """Read what pytest-benchmark wrote."""
+    found: dict[Row, dict[int, float]] = {}
+    for benchmark in measured["benchmarks"]:
+        told = benchmark["extra_info"]
+        row = found.setdefault((benchmark["group"], told["contender"]), {})
+        row[told["number"]] = benchmark["stats"]["median"] / told["operations"]
+    return found
+
+
+def ratio(target: Target, passes: Passes) -> float | None:
+    """Divide pass by pass and take the median; None if a row was not measured."""
+    rows = [passes.get(row, {}) for row in (target.over, target.under)]
+    base = passes.get(target.above, {}) if target.above else dict.fromkeys(rows[0], 0.0)
+    numbers = rows[0].keys() & rows[1].keys() & base.keys()
+    if not numbers:
+        return None
+    over, under, above = ({number: row[number] for number in numbers} for row in (*rows, base))
+    return median((over[n] - above[n]) / (under[n] - above[n]) for n in numbers)
+
+
+def medians(passes: Passes) -> Iterator[str]:
+    """The first table, one line at a time."""
+    for case in (*CASES, STARTED):
+        unit, scale = ("ms", 1e3) if case is STARTED else ("µs", 1e6)
+        yield f"\n{case.name:38}{unit:>10}   {'fastest to slowest':>22}   {'happened = 1':>12}"
+        for contender in case.contenders:
+            row = passes.get((case.name, contender))
+            if row is None:
+                yield f"  {contender:36}{'not measured':>12}"
+                continue
+            times = [seconds * scale for seconds in row.values()]
+            spread = f"{figure(min(times))} to {figure(max(times))}"
+            line = f"  {contender:36}{figure(median(times)):>10}   {spread:>22}"
+            yield line + f"   {beside_us(case, contender, passes):>12}"
+
+
+def beside_us(case: Case, contender: str, passes: Passes) -> str:
+    if US not in case.contenders:
+        return ""
+    found = ratio(Target((case.name, contender), (case.name, US), 0), passes)
+    return "" if found is None else figure(found)
+
+
+def targets(passes: Passes) -> Iterator[str]:
+    """The second table, one line at a time."""
+    yield f"\n{'ratio':76}{'measured':>9}{'target':>12}"
+    for target in TARGETS:
+        found = ratio(target, passes)
+        bound = f"{'at least' if target.at_least else 'at most'} {target.bound:g}"
+        verdict = "" if found is None else "  met" if target.met(found) else "  MISSED"
+        shown = "none" if found is None else figure(found)
+        yield f"{wording(target):76}{shown:>9}{bound:>14}{verdict}"
+
+
+def wording(target: Target) -> str:
+    (over_case, over), (under_case, under) = target.over, target.under
+    if over_case == under_case:
+        return f"{over_case}: {over} / {under}"
+    return f"{over}: {over_case} / {under_case}"
+
+
+def figure(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
