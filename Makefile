@@ -5,7 +5,7 @@ VENV ?= .venv
 PORT ?= 8000
 
 READY = $(VENV)/ready
-FRONT_END = $(if $(wildcard package-lock.json),node_modules/.package-lock.json)
+FRONT_END = node_modules/.package-lock.json
 RUN = NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(VENV))/bin:$$PATH"
 
 help: ## list the commands

@@ -116,8 +116,9 @@ class Environment:
             Missing: the machine lacks something.
         """
         print("Front-end packages: into node_modules", flush=True)
-        npm = ("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
-        self.run("installing the front-end packages", *npm)
+        quiet = ("--no-audit", "--no-fund", "--loglevel=error")
+        patience = ("--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
+        self.run("installing the front-end packages", "npm", "ci", *quiet, *patience)
 
     def run(self, action: str, *command: str | Path) -> None:
         """Run a package client with the environment's programs first on the PATH.
