@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
         return int(status) or 1
     measured = json.loads(MEASURED.read_text())
     passes = report.passes_of(measured)
-    lines = [*report.medians(passes), *report.targets(passes)]
+    lines = [report.measured_with(), *report.medians(passes), *report.targets(passes)]
     if not arguments:
         lines += guide.program_times()
     print("\n".join(lines))

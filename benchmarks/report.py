@@ -1,6 +1,9 @@
 """The two tables: medians of all contenders, ratios with their targets."""
 
+import os
+import platform
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from statistics import median
 from typing import Any
 
@@ -31,9 +34,19 @@ def ratio(target: Target, passes: Passes) -> float | None:
     return median((over[n] - above[n]) / (under[n] - above[n]) for n in numbers)
 
 
+def measured_with() -> str:
+    """What took part, and how busy the machine was at the end."""
+    packages = ("pydantic", "python-domain-events", "blinker", "protean")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    busy = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    return f"\nPython {platform.python_version()}, {versions}; {busy}"
+
+
 def medians(passes: Passes) -> Iterator[str]:
-    """The first table, one line at a time."""
+    """The first table, one line at a time; without the cases that were not selected."""
     for case in (*CASES, STARTED):
+        if not any((case.name, contender) in passes for contender in case.contenders):
+            continue
         unit, scale = ("ms", 1e3) if case is STARTED else ("µs", 1e6)
         yield f"\n{case.name:38}{unit:>10}   {'fastest to slowest':>22}   {'happened = 1':>12}"
         for contender in case.contenders:
@@ -56,13 +69,15 @@ def beside_us(case: Case, contender: str, passes: Passes) -> str:
 
 def targets(passes: Passes) -> Iterator[str]:
     """The second table, one line at a time."""
-    yield f"\n{'ratio':76}{'measured':>9}{'target':>12}"
+    yield f"\n{'ratio':72}{'measured':>12}{'target':>14}"
     for target in TARGETS:
+        if target.over not in passes and target.under not in passes:
+            continue
         found = ratio(target, passes)
         bound = f"{'at least' if target.at_least else 'at most'} {target.bound:g}"
         verdict = "" if found is None else "  met" if target.met(found) else "  MISSED"
-        shown = "none" if found is None else figure(found)
-        yield f"{wording(target):76}{shown:>9}{bound:>14}{verdict}"
+        shown = "not measured" if found is None else figure(found)
+        yield f"{wording(target):72}{shown:>12}{bound:>14}{verdict}"
 
 
 def wording(target: Target) -> str:
