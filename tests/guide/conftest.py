@@ -1,0 +1,33 @@
+"""What the guide's tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.guide.made import Made, failures
+from tests.guide.places import Guide
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def guide() -> Guide:
+    """Give this project's guide."""
+    return Guide(ROOT)
+
+
+@pytest.fixture
+def verify(record_property: Callable[[str, object], None]) -> Callable[[Made], None]:
+    """Give a function that says what was checked, and fails once with everything that is wrong."""
+
+    def check(made: Made) -> None:
+        record_property("checked", dict(made.checked))
+        if made.skipped:
+            record_property("waiting", made.skipped)
+        if found := failures(made, ROOT):
+            pytest.fail("\n".join(found), pytrace=False)
+        if made.skipped:
+            pytest.skip(made.skipped)
+
+    return check
