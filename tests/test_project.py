@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import doctor, environment
+from tools import changelog, doctor, environment
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["help", "setup", "serve", "test", "check", "examples", "bench", "site"]
@@ -313,3 +313,47 @@ def test_ci_requires_every_service() -> None:
     assert re.search(r"^make test$", script, flags=re.MULTILINE)
     assert shutil.which("bash")
     assert subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=False).returncode == 0
+
+
+# The changelog
+
+
+def test_a_release_takes_the_changes_in(tmp_path: Path) -> None:
+    (tmp_path / "changes").mkdir()
+    (tmp_path / "changes" / "fixed-crash.md").write_text("A crash.\n")
+    (tmp_path / "changes" / "added-streams.md").write_text("Streams,\nand more.\n")
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{changelog.UNRELEASED}\n## 0.1.0\n")
+    changelog.release("0.2.0", tmp_path)
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", (tmp_path / "CHANGELOG.md").read_text())
+    assert text == (
+        f"# Changelog\n\n{changelog.UNRELEASED}\n## 0.2.0 (DAY)\n\n### Added\n\n"
+        "- Streams,\n  and more.\n\n### Fixed\n\n- A crash.\n\n## 0.1.0\n"
+    )
+    assert not list((tmp_path / "changes").iterdir())
+
+
+@pytest.mark.parametrize("name, text", [("crash.md", "A crash."), ("fixed-crash.md", " \n")])
+def test_a_change_without_kind_or_text_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=name):
+        changelog.fragments(tmp_path)
+
+
+def test_the_changes_of_the_next_release_are_well_formed() -> None:
+    changelog.fragments(ROOT / "changes")
+    assert changelog.UNRELEASED in (ROOT / "CHANGELOG.md").read_text()
+
+
+# The texts
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_a_text_names_commands_that_exist(name: str) -> None:
+    named = set(re.findall(r"`make (\w+)", (ROOT / name).read_text()))
+    assert {"serve", "test"} <= named <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_a_text_links_to_files_that_exist(name: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text())
+    assert not [link for link in links if not (ROOT / link).exists()]
