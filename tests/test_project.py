@@ -56,11 +56,19 @@ def program(folder: Path, name: str, prints: str) -> None:
 # The Makefile
 
 
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make as from a shell, also where make runs the tests."""
+    variables = {
+        name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"
+    }
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_is_a_target_that_make_can_plan(command: str) -> None:
-    planned = subprocess.run(
-        ["make", "--dry-run", command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    planned = make("--dry-run", command)
     assert planned.returncode == 0, planned.stderr
 
 
@@ -71,8 +79,7 @@ def test_recipes_have_at_most_three_lines() -> None:
 
 
 def test_help_lists_every_command() -> None:
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert [line.split()[1] for line in shown.stdout.splitlines()] == COMMANDS
+    assert [line.split()[1] for line in make("help").stdout.splitlines()] == COMMANDS
 
 
 # The files
