@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tests.guide.fences import BLOCK_DIRECTIVE, Fence
-from tests.guide.places import DIAGRAM, FIGURES, OUTPUT, PROGRAM
+from tests.guide.places import DIAGRAM, OUTPUT, PROGRAM
 
 PYTHON = ("python", "py")
 TYPED = ()
@@ -65,8 +65,3 @@ def covers(rule: Rule, fence: Fence) -> bool:
         and bool(fence.snippets)
         and all(snippet.path.endswith(rule.endings) for snippet in fence.snippets)
     )
-
-
-def loaded(path: str) -> bool:
-    """Tell whether a file must be opened by a program; the guide's own figures are compared."""
-    return path != FIGURES
