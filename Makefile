@@ -22,7 +22,7 @@ test: setup ## run every test
 	@$(RUN) pytest --numprocesses=auto --dist=loadgroup --cov
 
 check: setup ## check format, lint and types
-	@$(RUN) ruff format --check . && $(RUN) ruff check .
+	@$(RUN) python -m tools.format --check && $(RUN) ruff check --quiet .
 	@$(RUN) mypy
 	@$(RUN) pyright
 

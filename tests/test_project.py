@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tools import changelog, doctor, environment
+from tools.format import format_programs
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["help", "setup", "serve", "test", "check", "examples", "bench", "site"]
@@ -364,3 +365,25 @@ def test_a_text_names_commands_that_exist(name: str) -> None:
 def test_a_text_links_to_files_that_exist(name: str) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text())
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+# The format of programs
+
+
+def test_a_program_keeps_its_output_comments(tmp_path: Path) -> None:
+    path = tmp_path / "shelf.py"
+    path.write_text("print('a')\n#> a\nif True:\n  print( 'b' )\n  #> b\n")
+    assert format_programs(tmp_path, check=True) == [
+        f"{path}: not formatted; `python -m tools.format` does it"
+    ]
+    assert format_programs(tmp_path, check=False) == []
+    assert path.read_text() == 'print("a")\n#> a\nif True:\n    print("b")\n    #> b\n'
+    assert format_programs(tmp_path, check=True) == []
+
+
+def test_a_program_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "shelf.py"
+    path.write_text("print(\n")
+    (problem,) = format_programs(tmp_path, check=False)
+    assert problem.startswith(f"{path}: ")
+    assert path.read_text() == "print(\n"
