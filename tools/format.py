@@ -23,7 +23,7 @@ def formatted(path: Path, text: str) -> str:
     """
     marked = re.sub(r"^( *#)>", r"\1:>", text, flags=re.MULTILINE)
     done = subprocess.run(
-        ["ruff", "format", "--stdin-filename", path, "-"],
+        [sys.executable, "-m", "ruff", "format", "--stdin-filename", path, "-"],
         cwd=ROOT,
         input=marked,
         capture_output=True,
@@ -54,7 +54,9 @@ def format_programs(root: Path, *, check: bool) -> list[str]:
 
 def main(*arguments: str) -> None:
     """Format everything, or check it; exit with 1 where something is left to do."""
-    done = subprocess.run(["ruff", "format", "--quiet", *arguments, "."], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--quiet", *arguments, "."], cwd=ROOT, check=False
+    )
     problems = format_programs(ROOT / "docs_src", check="--check" in arguments)
     print(*problems, sep="\n", end="\n" if problems else "")
     sys.exit(1 if done.returncode or problems else 0)
