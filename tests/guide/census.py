@@ -15,8 +15,10 @@ from typing import Any
 import markdown  # type: ignore[import-untyped]
 from pymdownx.superfences import highlight_validator  # type: ignore[import-untyped]
 
+from tests.guide.fences import find_fences
 from tests.guide.made import Made
 from tests.guide.places import DIAGRAM, OUTPUT, Guide
+from tests.guide.rules import rule_for
 
 
 @dataclass(frozen=True)
@@ -97,20 +99,25 @@ def census(guide: Guide) -> dict[str, Counter[str]]:
     }
 
 
-def figures(guide: Guide) -> dict[str, int | dict[str, int]]:
-    """Return the guide's counts, for the page that shows them."""
-    found = census(guide)
-    languages: Counter[str] = Counter()
+def figures(guide: Guide) -> dict[str, int]:
+    """Return the guide's counts, for the page that shows them; fences also by their kind."""
+    counts = {kind: names.total() for kind, names in census(guide).items()}
+    kinds: Counter[str] = Counter()
     for page in guide.pages:
-        seen = fences_that_the_site_shows(page.read_text(encoding="utf-8"))
-        languages.update(dict(seen.languages))
-    counts: dict[str, int | dict[str, int]] = {kind: names.total() for kind, names in found.items()}
-    return counts | {"languages": dict(sorted(languages.items()))}
+        for fence in find_fences(page.read_text(encoding="utf-8")):
+            rule = rule_for(fence)
+            kinds[rule.kind if rule else "copy on README.md"] += 1
+    return counts | {f"fences, {kind}": kinds[kind] for kind in sorted(kinds)}
 
 
 def make_figures(guide: Guide) -> Made:
-    """Return the file of the guide's counts as it should be."""
+    """Return the guide's counts as data and as a table, as their files should hold them."""
     made = Made()
     if guide.sources.is_dir():
-        made.files[guide.figures] = json.dumps(figures(guide), indent=2) + "\n"
+        counts = figures(guide)
+        made.files[guide.figures] = json.dumps(counts, indent=2) + "\n"
+        rows = "".join(f"| {kind} | {count} |\n" for kind, count in counts.items())
+        made.files[guide.figures.with_suffix(".md")] = (
+            f"| checked | how many |\n| --- | ---: |\n{rows}"
+        )
     return made

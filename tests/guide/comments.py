@@ -32,15 +32,18 @@ def with_comments(example: CodeExample, prints: list[PrintStatement], *, every: 
         prints: What it printed, by line.
         every: Whether each print asks for a comment, as on a page; else those that have one do.
     """
-    source = BARE.sub(r"\1 ", example.source)
+    original, source = example.source, BARE.sub(r"\1 ", example.source)
     example = CodeExample.create(source, path=example.path, start_line=example.start_line)
     if not every:
         marked = {statement.line_no for statement in prints if has_comment(example, statement)}
         prints = [statement for statement in prints if statement.line_no in marked]
+    if not prints:
+        return original
     config = ExamplesConfig(line_length=PAGE_LENGTH if every else ANY_LENGTH)
     inserting = InsertPrintStatements(example.path, config, False, None, None)
     inserting.print_func = MockPrintFunction(Path(example.path), None)
-    inserting.print_func.statements = prints
+    # It inserts from the last print to the first: in the order of lines, not of the run.
+    inserting.print_func.statements = sorted(prints, key=lambda statement: statement.line_no)
     new = inserting.updated_print_statements(example)
     return PADDED.sub(r"\1", source if new is None else new)
 

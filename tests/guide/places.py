@@ -36,13 +36,13 @@ class Guide:
             path
             for path in self.sources.rglob("*")
             if path.is_file()
-            and path != self.figures
+            and path.with_suffix(".json") != self.figures
             and not ignored(path.relative_to(self.sources))
         )
 
     @property
     def figures(self) -> Path:
-        """The file that holds the guide's counts."""
+        """The file that holds the guide's counts; a table of them lies beside it."""
         return self.sources / FIGURES
 
     @property
@@ -60,9 +60,16 @@ class Guide:
         """Every file that a program loads."""
         return self.with_suffix(*DATA)
 
+    @property
+    def sources_to_run(self) -> list[Path]:
+        """Everything below docs_src that is run, or loaded by what is run; programs first."""
+        return self.programs + self.sessions + self.data
+
     def with_suffix(self, *suffixes: str) -> list[Path]:
-        """Return the chapters' files that end so."""
-        return [path for path in self.files if path.suffix in suffixes]
+        """Return the files that end so and lie in a chapter's folder."""
+        return [
+            path for path in self.files if path.suffix in suffixes and path.parent != self.sources
+        ]
 
     def name(self, path: Path) -> str:
         """Return a file's name as messages and counts use it: its path below the root."""

@@ -12,15 +12,13 @@ from tests.guide.census import make_figures
 from tests.guide.made import Made, write
 from tests.guide.pages import make_page
 from tests.guide.places import Guide
-from tests.guide.products import make_program, make_session
+from tests.guide.products import make_source
 
 
 def make_all(guide: Guide) -> Iterator[Made]:
     """Make every part of the guide, programs first: pages hold copies of what they print."""
-    for program in guide.programs:
-        yield make_program(guide, program)
-    for session in guide.sessions:
-        yield make_session(guide, session)
+    for source in guide.sources_to_run:
+        yield make_source(guide, source)
     for page in guide.pages:
         yield make_page(guide, page)
     yield make_figures(Guide(guide.root))

@@ -32,6 +32,7 @@ LIMIT = 60.0
 """Seconds after which running code counts as hanging."""
 
 PRODUCTS = (".out", ".mmd")
+LOGGERS = (logging.getLogger(), logging.getLogger("happened"))
 
 
 @dataclass
@@ -136,7 +137,6 @@ class Workplace:
         return result
 
     def __enter__(self) -> "Workplace":
-        root = logging.getLogger()
         self._saved = (
             Path.cwd(),
             sys.argv,
@@ -144,7 +144,7 @@ class Workplace:
             sys.modules["__main__"],
             dict(os.environ),
             tempfile.tempdir,
-            (root.handlers[:], root.level, logging.getLogger("happened").level),
+            [(logger, logger.handlers[:], logger.level) for logger in LOGGERS],
             sys.dont_write_bytecode,
         )
         self._warnings = warnings.catch_warnings()
@@ -159,24 +159,23 @@ class Workplace:
         os.environ.clear()
         os.environ.update(variables)
         tempfile.tempdir = str(self.folder)
-        root.handlers[:] = []
-        root.setLevel(logging.WARNING)
+        logging.getLogger().handlers[:] = []
+        logging.getLogger().setLevel(logging.WARNING)
         watch_opening()
         WATCHED.append(self.opened)
         return self
 
     def __exit__(self, *_: object) -> None:
         WATCHED.remove(self.opened)
-        cwd, sys.argv, sys.path[:], main, variables, tempfile.tempdir, logs, cache = self._saved
+        cwd, sys.argv, sys.path[:], main, variables, tempfile.tempdir, loggers, cache = self._saved
         os.chdir(cwd)
         sys.modules["__main__"] = main
         sys.dont_write_bytecode = cache
         os.environ.clear()
         os.environ.update(variables)
-        root = logging.getLogger()
-        root.handlers[:] = logs[0]
-        root.setLevel(logs[1])
-        logging.getLogger("happened").setLevel(logs[2])
+        for logger, handlers, level in loggers:
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
         self._warnings.__exit__(None, None, None)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)

@@ -15,7 +15,7 @@ from tests.guide.tree import leftovers
 GUIDE = Guide(ROOT)
 
 
-@pytest.mark.parametrize("path", GUIDE.programs + GUIDE.sessions + GUIDE.data, ids=GUIDE.name)
+@pytest.mark.parametrize("path", GUIDE.sources_to_run, ids=GUIDE.name)
 def test_what_a_source_prints_draws_and_answers_is_what_its_files_say(
     guide: Guide, path: Path, verify: Callable[[Made], None]
 ) -> None:

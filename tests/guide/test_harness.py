@@ -1,0 +1,475 @@
+"""The checks are checked: a page made wrong on purpose is caught, one made right passes."""
+
+import contextvars
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.guide import running
+from tests.guide.made import Made, failures, write
+from tests.guide.masks import mask
+from tests.guide.pages import make_page
+from tests.guide.places import Guide
+from tests.guide.products import make_source
+from tests.guide.programs import main, make_all
+from tests.guide.tree import leftovers
+
+PROGRAM = '''\
+"""A shop that sells one book."""
+
+# --8<-- [start:sell]
+def sell(copies: int) -> int:
+    if copies < 1:
+        raise ValueError("sold out")
+    return copies - 1  # (!)
+# --8<-- [end:sell]
+
+
+left = sell(3)
+print("left:", left)
+print(left * 2)
+#> 4
+diagram = f"flowchart LR\\n    shop -->|{left}| reader"
+'''
+
+SHOWN = {
+    "section": '``` python\n--8<-- "ch01_shop/shop.py:sell"\n```\n',
+    "whole": '```{ .python title="shop.py" hl_lines="1" }\n--8<-- "ch01_shop/shop.py"\n```\n',
+    "output": '```text\n--8<-- "ch01_shop/shop.out"\n```\n',
+    "diagram": '~~~ mermaid\n--8<-- "ch01_shop/shop.mmd"\n~~~\n',
+}
+
+
+class Small:
+    """A small guide: one program and one page that shows all of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("docs_src/ch01_shop/shop.py", PROGRAM)
+        self.page(*SHOWN.values())
+        assert main(root) == 0
+
+    @property
+    def guide(self) -> Guide:
+        return Guide(self.root)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def read(self, name: str) -> str:
+        return (self.root / name).read_text(encoding="utf-8")
+
+    def page(self, *blocks: str, name: str = "docs/shop.md") -> Path:
+        return self.write(name, "# The shop\n\n" + "\n".join(blocks))
+
+    def problems(self) -> list[str]:
+        """Return everything that the tests would report."""
+        found = Made()
+        for made in make_all(self.guide):
+            found.add(made)
+        wrong = [problem for problem in failures(found, self.root) if "figures." not in problem]
+        return wrong + leftovers(self.guide)
+
+    def problem(self) -> str:
+        """Return the one thing that is wrong."""
+        found = self.problems()
+        assert len(found) == 1, "\n".join(found)
+        return found[0]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Small:
+    return Small(tmp_path)
+
+
+def test_a_right_guide_passes_and_is_not_written_again(small: Small) -> None:
+    before = {path: path.read_bytes() for path in small.root.rglob("*") if path.is_file()}
+    assert small.problems() == []
+    assert main(small.root) == 0
+    assert {path: path.read_bytes() for path in small.root.rglob("*") if path.is_file()} == before
+
+
+def test_every_fence_that_is_right_passes(small: Small) -> None:
+    small.write("docs_src/ch01_shop/shop.toml", "copies = 3\n")
+    small.write(
+        "docs_src/ch01_shop/loads.py",
+        'from pathlib import Path\n\nprint(Path("shop.toml").read_text(), end="")\n',
+    )
+    small.write("docs_src/ch01_shop/session.console", "$ python shop.py\n\n$ cat shop.toml\n")
+    small.write("docs_src/ch01_shop/session.pycon", ">>> from shop import sell\n>>> sell(2)\n")
+    small.page(
+        *SHOWN.values(),
+        '``` toml\n--8<-- "ch01_shop/shop.toml"\n```\n',
+        '``` python\n--8<-- "ch01_shop/loads.py"\n```\n',
+        '``` text\n--8<-- "ch01_shop/loads.out"\n```\n',
+        '!!! note\n\n    ``` console\n    --8<-- "ch01_shop/session.console"\n    ```\n',
+        '=== "Session"\n\n    ``` pycon\n    --8<-- "ch01_shop/session.pycon"\n    ```\n',
+        "- In a list\n\n    ``` python\n    print(sell(2))\n    ```\n",
+        "``` pycon\n>>> sell(0)\n```\n",
+        "``` console\n$ echo $((1 + 1)) >&2\n```\n",
+        "``` mermaid\nflowchart LR\n    a --> b\n```\n",
+    )
+    assert main(small.root) == 0
+    assert small.problems() == []
+    assert "    print(sell(2))\n    #> 1\n" in small.read("docs/shop.md")
+    assert ">>> sell(0)\nTraceback (most recent call last):\n    ...\nValueError: sold out\n" in (
+        small.read("docs/shop.md")
+    )
+    assert "$ echo $((1 + 1)) >&2\n2\n" in small.read("docs/shop.md")
+    assert small.read("docs_src/ch01_shop/session.pycon").endswith(">>> sell(2)\n1\n")
+    assert small.read("docs_src/ch01_shop/session.console") == (
+        "$ python shop.py\nleft: 2\n4\n\n$ cat shop.toml\ncopies = 3\n"
+    )
+
+
+WRONG = {
+    "a wrong print": ("```python\nprint(sell(2))\n#> 7\n```", ":21: is stale"),
+    "a print without its comment": ("```python\nprint(sell(2))\n```", ":21: is stale"),
+    "a comment below no print": ("```python\nx = 1\n#> 7\n```", ":21: this #> comment"),
+    "a raising block": ("```python\nx = 1\nsell(0)\n```", ":21: raised ValueError: sold out"),
+    "a block that is no Python": ("```python\nx = (\n```", ":20: is no Python"),
+    "a wrong answer": ("```pycon\n>>> sell(2)\n7\n```", ":21: is stale"),
+    "a wrong error": (
+        "```pycon\n>>> sell(0)\nTraceback (most recent call last):\n    ...\nKeyError: 1\n```",
+        ":23: is stale",
+    ),
+    "an answer before its input": ("```pycon\n7\n```", ":20: expected '>>>', found '7'"),
+    "an input that is not complete": ("```pycon\n>>> sell(\n```", ":20: is no complete Python"),
+    "a wrong shell output": ("```console\n$ echo 1\n2\n```", ":21: is stale"),
+    "a shell that ends": ("```console\n$ exit 1\n```", ":20: the shell ended at '$ exit 1'"),
+    "an output typed by hand": ("```text\nleft: 2\n```", ":19: no rule covers this fence: ```text"),
+    "data typed by hand": ("```toml\na = 1\n```", ":19: no rule covers this fence: ```toml"),
+    "an unknown language": ("```rust\nfn\n```", ":19: no rule covers this fence: ```rust typed"),
+    "no language": ("```\nx\n```", ":19: no rule covers this fence"),
+    "an unknown language, indented": ("??? x\n\n    ~~~js\n    x\n    ~~~", ":21: no rule covers"),
+    "snippets and typed lines": (
+        '```python\n--8<-- "ch01_shop/shop.py:sell"\nsell(1)\n```',
+        ":19: no rule covers this fence: ```python mixes",
+    ),
+    "a snippet of another kind": (
+        '```text\n--8<-- "ch01_shop/shop.py"\n```',
+        ":19: no rule covers this fence: ```text with ch01_shop/shop.py",
+    ),
+    "a snippet directive in blocks": (
+        "```python\n--8<--\nch01_shop/shop.py\n--8<--\n```",
+        ":19: no rule covers",
+    ),
+    "a missing file": (
+        '```python\n--8<-- "ch01_shop/no.py"\n```',
+        ":19: ch01_shop/no.py: there is",
+    ),
+    "a missing section": (
+        '```python\n--8<-- "ch01_shop/shop.py:no"\n```',
+        ":19: ch01_shop/shop.py: there is no section 'no'",
+    ),
+    "lines by number": (
+        '```python\n--8<-- "ch01_shop/shop.py:1:3"\n```',
+        ":19: ch01_shop/shop.py: there is no section '1:3'",
+    ),
+    "a fence from outside": (
+        '--8<-- "ch01_shop/shop.py"',
+        ":19: ch01_shop/shop.py: outside a fence",
+    ),
+    "code without a fence": ("Text\n\n    x = 1", ":1: 1 code blocks without a fence"),
+    "code in HTML": ("<pre>x = 1</pre>", ":1: 1 code blocks without a fence"),
+}
+
+
+@pytest.mark.parametrize("block, expected", WRONG.values(), ids=WRONG)
+def test_a_wrong_page_is_caught_by_name_and_line(small: Small, block: str, expected: str) -> None:
+    small.page(*SHOWN.values(), block)
+    assert small.problem().startswith(f"docs/shop.md{expected}")
+
+
+def test_a_fence_that_the_site_does_not_see_is_caught(small: Small) -> None:
+    small.page(*SHOWN.values(), "``` python {bad\nprint(1)\n#> 1\n```\n")
+    assert (
+        small.problem() == "docs/shop.md:1: the site shows 4 fences here, the page seems to have 5"
+    )
+
+
+def test_a_fence_that_is_never_closed_is_caught(small: Small) -> None:
+    small.page(*SHOWN.values(), "``` python\nprint(1)\n")
+    assert (
+        "docs/shop.md:19: no rule covers this fence: ```python is never closed" in small.problems()
+    )
+
+
+CHANGED = {
+    "a changed output": ("shop.out", "left: 2", "left: 7", "shop.out:1: is stale"),
+    "a changed drawing": ("shop.mmd", "reader", "writer", "shop.mmd:2: is stale"),
+    "a wrong comment": ("shop.py", "#> 4", "#> 5", "shop.py:14: is stale"),
+    "a comment below no print": (
+        "shop.py",
+        "left = sell",
+        "#> 1\nleft = sell",
+        "shop.py:11: this #>",
+    ),
+    "a raising program": (
+        "shop.py",
+        "left = sell(3)",
+        "left = sell(0)",
+        "shop.py:6: raised ValueError",
+    ),
+    "no Python": ("shop.py", "left = ", "left == = ", "shop.py:11: raised"),
+    "standard error": (
+        "shop.py",
+        "left = sell",
+        'import sys\nprint("x", file=sys.stderr)\nleft = sell',
+        "shop.py:1: wrote to standard error",
+    ),
+    "a warning": (
+        "shop.py",
+        "left = sell",
+        'import warnings\nwarnings.warn("old")\nleft = sell',
+        "shop.py:12: raised UserWarning: old",
+    ),
+    "an unknown service": ("shop.py", '"""A shop', '# needs: oracle\n"""A shop', None),
+    "an error that does not come": (
+        "shop.py",
+        '"""A shop',
+        '# raises: ValueError\n"""A shop',
+        "shop.py:1: its first lines say it raises ValueError",
+    ),
+    "a section marked twice": (
+        "shop.py",
+        "left = sell",
+        "# --8<-- [start:sell]\n# --8<-- [end:sell]\nleft = sell",
+        None,
+    ),
+    "a section nobody shows": (
+        "shop.py",
+        "left = sell(3)",
+        "# --8<-- [start:more]\nleft = sell(3)\n# --8<-- [end:more]",
+        "shop.py:11: no page shows section 'more'",
+    ),
+    "a section that does not end": (
+        "shop.py",
+        "# --8<-- [end:sell]\n",
+        "",
+        "shop.py:3: section 'sell'",
+    ),
+    "a drawing no longer made": (
+        "shop.py",
+        "diagram =",
+        "drawing =",
+        "shop.mmd: is no longer made",
+    ),
+    "an output no longer made": (
+        "shop.py",
+        'print("left:", left)\nprint(left * 2)\n#> 4\n',
+        "",
+        "shop.out: is no longer made",
+    ),
+}
+
+
+@pytest.mark.parametrize("name, old, new, expected", CHANGED.values(), ids=CHANGED)
+def test_a_wrong_program_or_product_is_caught(
+    small: Small, name: str, old: str, new: str, expected: str | None
+) -> None:
+    path = f"docs_src/ch01_shop/{name}"
+    assert old in small.read(path)
+    small.write(path, small.read(path).replace(old, new))
+    if expected is None:
+        assert "ch01_shop/shop.py" in "".join(
+            [*small.problems(), *(made.skipped or "" for made in make_all(small.guide))]
+        )
+    else:
+        assert small.problem().startswith(f"docs_src/ch01_shop/{expected}")
+
+
+@pytest.mark.parametrize("name", ["shop.out", "shop.mmd"])
+def test_a_missing_product_is_caught(small: Small, name: str) -> None:
+    (small.root / "docs_src/ch01_shop" / name).unlink()
+    expected = f"docs_src/ch01_shop/{name}: is missing; run `make examples`"
+    assert expected in small.problems()
+
+
+ORPHANS = {
+    "ch01_shop/other.out": "there is no program other.py that makes it",
+    "ch01_shop/other.flow.mmd": "there is no program other.py that makes it",
+    "ch01_shop/other.py": "no page shows it",
+    "ch01_shop/session.console": "no page shows it",
+    "ch01_shop/notes.md": "no rule covers such a file",
+    "stray.py": "lies in no chapter's folder",
+}
+
+
+@pytest.mark.parametrize("name", ORPHANS)
+def test_a_file_that_belongs_nowhere_is_caught(small: Small, name: str) -> None:
+    small.write(f"docs_src/{name}", "")
+    assert small.problem() == f"docs_src/{name}: {ORPHANS[name]}"
+
+
+def test_a_product_that_no_page_shows_is_caught(small: Small) -> None:
+    small.page(*(block for kind, block in SHOWN.items() if kind != "diagram"))
+    assert small.problem() == "docs_src/ch01_shop/shop.mmd: no page shows it"
+
+
+def test_data_that_no_program_opens_is_caught(small: Small) -> None:
+    small.write("docs_src/ch01_shop/shop.toml", "copies = 3\n")
+    small.page(*SHOWN.values(), '```toml\n--8<-- "ch01_shop/shop.toml"\n```\n')
+    assert small.problem() == "docs_src/ch01_shop/shop.toml:1: no program of ch01_shop opened it"
+
+
+TWO_IDS = """\
+from uuid import uuid4
+
+first = uuid4()
+second = {second}
+print(f"{{first}} caused {{second}}")
+"""
+
+
+@pytest.mark.parametrize("was, becomes", [("uuid4()", "first"), ("first", "uuid4()")])
+def test_two_ids_that_become_one_or_one_that_becomes_two_are_caught(
+    small: Small, was: str, becomes: str
+) -> None:
+    small.write("docs_src/ch01_shop/ids.py", TWO_IDS.format(second=was))
+    shows = (
+        '```python\n--8<-- "ch01_shop/ids.py"\n```\n',
+        '```text\n--8<-- "ch01_shop/ids.out"\n```\n',
+    )
+    small.page(*SHOWN.values(), *shows)
+    assert main(small.root) == 0
+    assert small.problems() == []
+    small.write("docs_src/ch01_shop/ids.py", TWO_IDS.format(second=becomes))
+    assert small.problem().startswith("docs_src/ch01_shop/ids.out:1: is stale")
+
+
+def test_what_varies_is_masked_with_its_identity_and_what_does_not_is_left() -> None:
+    one, two = "0192f0c1-2222-7abc-8def-001122334455", "7f3a9c52-6c0e-4bb1-9d5e-1234567890ab"
+    assert mask(f"order-{one} {two} {one}") == "order-<id 1> <id 2> <id 1>"
+    assert mask("at 2026-11-21 08:31:02.123456+00:00, 2026-11-21T08:31Z") == "at <time>, <time>"
+    assert mask("datetime.datetime(2026, 1, 2, 3, 4, tzinfo=UTC)") == "<time>, tzinfo=UTC)"
+    assert mask("took 12.5 ms or 0.012s, not 5 s") == "took <duration> or <duration>, not 5 s"
+    assert mask("<object at 0x7f12ab34cd56>") == "<object at <address 1>>"
+    assert mask("in /var/tmp/happened-ab12_xyz/shop.py") == "in <path 1>/shop.py"
+    assert mask("version 3.11, 2026-11-21, 4 copies") == "version 3.11, 2026-11-21, 4 copies"
+
+
+def test_a_program_that_raises_shows_how_its_traceback_ends(small: Small) -> None:
+    text = '# raises: ValueError\n"""Fails."""\n\nprint("before")\nraise ValueError("sold out")\n'
+    path = small.write("docs_src/ch01_shop/fails.py", text)
+    made = make_source(small.guide, path)
+    assert made.problems == []
+    assert made.files[path.with_suffix(".out")] == (
+        "before\nTraceback (most recent call last):\n  ...\nValueError: sold out\n"
+    )
+
+
+def test_a_program_with_several_drawings_makes_several_files(small: Small) -> None:
+    text = 'whole_diagram = "flowchart LR"\norder_diagram = "flowchart TD"\n'
+    path = small.write("docs_src/ch01_shop/draws.py", text)
+    made = make_source(small.guide, path)
+    names = {file.name: text for file, text in made.files.items() if file.suffix == ".mmd"}
+    assert names == {"draws.whole.mmd": "flowchart LR\n", "draws.order.mmd": "flowchart TD\n"}
+
+
+def test_a_program_that_needs_a_service_is_left_out_unless_services_are_required(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POSTGRES_URL", raising=False)
+    monkeypatch.delenv("REQUIRE_SERVICES", raising=False)
+    path = small.write("docs_src/ch01_shop/stores.py", "# needs: postgres\nprint(1)\n")
+    made = make_source(small.guide, path)
+    reason = "needs postgres: start it and set POSTGRES_URL"
+    assert (made.skipped, made.problems) == (f"docs_src/ch01_shop/stores.py {reason}", [])
+    monkeypatch.setenv("REQUIRE_SERVICES", "1")
+    assert make_source(small.guide, path).problems == [f"docs_src/ch01_shop/stores.py:1: {reason}"]
+
+
+LEAVES = """\
+import contextvars, logging, os, sys
+from shop import sell
+
+assert "HAPPENED_STORAGE" not in os.environ
+assert __name__ == "__main__" and sys.argv == ["leaves.py"]
+contextvars.ContextVar("mine").set(1)
+os.environ["MINE"] = "1"
+logging.basicConfig(level="DEBUG", stream=sys.stdout)
+sys.path.append("mine")
+print(sell(2))
+"""
+
+
+def test_a_program_runs_alone_and_leaves_nothing_behind(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAPPENED_STORAGE", "sqlite:///x.db")
+    path = small.write("docs_src/ch01_shop/leaves.py", LEAVES)
+
+    def state() -> list[object]:
+        return [
+            sorted(sys.modules),
+            sys.modules["__main__"],
+            sys.path[:],
+            dict(os.environ),
+            logging.getLogger().handlers[:],
+            list(contextvars.copy_context()),
+            Path.cwd(),
+        ]
+
+    before = state()
+    made = make_source(small.guide, path)
+    assert made.problems == []
+    assert state() == before
+
+
+def test_a_program_that_hangs_is_caught(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LIMIT", 0.05)
+    path = small.write("docs_src/ch01_shop/hangs.py", "import time\ntime.sleep(0.5)\n")
+    (problem,) = make_source(small.guide, path).problems
+    assert "did not end within" in problem
+
+
+def test_blocks_find_what_stands_above_them_and_only_that(small: Small) -> None:
+    small.page("```python\nsell(1)\n```\n", *SHOWN.values(), "```python\nsell(1)\n```\n")
+    assert small.problem().startswith("docs/shop.md:4: raised NameError: name 'sell'")
+
+
+def test_what_has_problems_is_not_written(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small.page(*SHOWN.values(), "```python\nprint(1)\nsell(0)\n```\n")
+    text = path.read_text(encoding="utf-8")
+    assert main(small.root) == 1
+    assert path.read_text(encoding="utf-8") == text
+    assert "docs/shop.md:21: raised ValueError: sold out" in capsys.readouterr().err
+
+
+def test_only_what_differs_beyond_the_masks_is_written(small: Small) -> None:
+    path = small.page(*SHOWN.values(), "```pycon\n>>> import uuid\n>>> uuid.uuid4()\n```\n")
+    assert main(small.root) == 0
+    text = path.read_text(encoding="utf-8")
+    assert write(make_page(small.guide, path)) == []
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.fixture
+def readme(small: Small) -> Callable[[str, str], str]:
+    small.write("docs_src/ch01_first_event/first_event.py", PROGRAM.replace("shop", "store"))
+    shows = '```python\n--8<-- "ch01_first_event/first_event.py:sell"\n```\n'
+    drawn = '```mermaid\n--8<-- "ch01_first_event/first_event.mmd"\n```\n'
+    small.page(*SHOWN.values(), shows, drawn)
+
+    def written(program: str, output: str) -> str:
+        small.write("README.md", f"# Shop\n\n```python\n{program}```\n\n```text\n{output}```\n")
+        return "\n".join(small.problems())
+
+    small.write("README.md", "# Shop\n\n```python\nx\n```\n\n```text\nx\n```\n")
+    assert main(small.root) == 0
+    assert small.problems() == []
+    assert "(!)" not in small.read("README.md")
+    assert "[start:sell]" not in small.read("README.md")
+    return written
+
+
+def test_the_readme_holds_copies_that_are_compared(readme: Callable[[str, str], str]) -> None:
+    assert "README.md:4: is stale" in readme("print(1)\n", "left: 2\n4\n")
