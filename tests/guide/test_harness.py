@@ -424,6 +424,41 @@ def test_a_program_runs_alone_and_leaves_nothing_behind(
     assert state() == before
 
 
+LATER = """\
+def later(name: str) -> None:
+    print("later", name)
+    #>
+
+
+for name in ["a", "b"]:
+    print("first", name)
+    #>
+later(
+    "c",
+)
+print("unmarked")
+later("d")
+"""
+
+
+def test_comments_stand_below_their_prints_in_whatever_order_they_ran(small: Small) -> None:
+    path = small.write("docs_src/ch01_shop/later.py", LATER)
+    made = make_source(small.guide, path)
+    assert made.problems == []
+    expected = LATER.replace("    #>\n\n", "    #> later c\n    #> later d\n\n", 1)
+    assert made.files[path] == expected.replace(
+        "    #>\nlater", "    #> first a\n    #> first b\nlater"
+    )
+
+
+def test_a_comment_below_a_print_of_several_lines_is_caught(small: Small) -> None:
+    path = small.write("docs_src/ch01_shop/lines.py", 'print("a\\nb")\n#>\n')
+    (problem,) = make_source(small.guide, path).problems
+    assert (
+        problem == "docs_src/ch01_shop/lines.py:1: prints several lines; leave its #> comment out"
+    )
+
+
 def test_a_program_that_hangs_is_caught(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "LIMIT", 0.05)
     path = small.write("docs_src/ch01_shop/hangs.py", "import time\ntime.sleep(0.5)\n")
