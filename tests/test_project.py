@@ -318,7 +318,7 @@ def test_ci_requires_every_service() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     assert "set -euo pipefail" in script
     assert "REQUIRE_SERVICES=1" in script
-    assert re.search(r"^make test$", script, flags=re.MULTILINE)
+    assert re.search(r"^make test\b", script, flags=re.MULTILINE)
     assert shutil.which("bash")
     assert subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=False).returncode == 0
 
@@ -387,3 +387,20 @@ def test_a_program_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (problem,) = format_programs(tmp_path, check=False)
     assert problem.startswith(f"{path}: ")
     assert path.read_text() == "print(\n"
+
+
+# The workflows
+
+
+def test_the_oldest_pydantic_that_is_allowed_is_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (oldest,) = re.findall(r"pydantic>=([\d.]+)", project["dependencies"][0])
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    assert f'"pydantic=={oldest}.0"' in workflow
+
+
+def test_every_python_that_is_supported_is_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    supported = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    assert f"python: {supported}".replace("'", '"') in workflow
