@@ -25,7 +25,8 @@ How a chapter's author uses it
    sessions answered, and the ``#>`` comments, on pages too. Read ``git diff``.
 4. ``make test`` compares, and says by page and line what nothing covers.
 
-The kinds of fence stand in one table, `tests.guide.rules.RULES`.
+The kinds of fence stand in one table, `tests.guide.rules.RULES`, the parts of a chapter's page in
+`tests.guide.chapters`.
 
 All Python fences and ``pycon`` sessions of a page share one namespace, in order. It holds the
 names of each program that was shown above, as ``import program`` would give them.

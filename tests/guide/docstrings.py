@@ -104,10 +104,11 @@ def check_public(name: str, value: object) -> list[str]:
     assert isinstance(value, type)
     nodes = [node_of(base) for base in value.__mro__]
     bodies = [each[1] for each in nodes if each and isinstance(each[1], ast.ClassDef)]
+    # Names that start with model_ are Pydantic's; its own reference describes them.
     examples = "\n".join(all_examples(body) for body in bodies)
     for body in bodies:
         for method in body.body:
-            if isinstance(method, Function) and not method.name.startswith("_"):
+            if isinstance(method, Function) and not method.name.startswith(("_", "model_")):
                 problems += check_function(f"{name}.{method.name}", method, examples, alone=False)
     return problems
 
@@ -185,23 +186,36 @@ def check_function(name: str, node: Function, shared: str, *, alone: bool) -> li
 def wrong_arguments(node: Function, doc: Docstring) -> list[str]:
     """Compare the parameters with those that Args describes."""
     arguments = node.args
-    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    named += [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
-    taken = [each.arg for each in named if each.arg not in ("self", "cls") and each.arg[0] != "_"]
+    taken = parameters(node)
     told = [name.lstrip("*") for name in doc.items("Args")]
     missing = [f"Args does not describe {name!r}" for name in taken if name not in told]
     unknown = [name for name in told if name not in taken and arguments.kwarg is None]
     return missing + [f"Args describes {name!r}, which it does not take" for name in unknown]
 
 
+def parameters(node: Function) -> list[str]:
+    """Return the names of the parameters that a caller gives."""
+    arguments = node.args
+    named = [*arguments.posonlyargs, *arguments.args]
+    if named and named[0].arg in ("self", "cls") and named[0].annotation is None:
+        named = named[1:]
+    named += arguments.kwonlyargs
+    named += [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
+    return [each.arg for each in named if not each.arg.startswith("_")]
+
+
 def wrong_returns(node: Function, doc: Docstring) -> list[str]:
-    """See that what is returned or yielded is described."""
+    """See that what is returned or yielded is described.
+
+    A function that takes nothing may do so in its first line alone.
+    """
     returns = ast.unparse(node.returns) if node.returns else "None"
     if returns.strip("'\"") in ("None", "NoReturn", "Never"):
         return []
     if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own_nodes(node)):
         return [] if "Yields" in doc.sections else ["has no Yields"]
-    return [] if "Returns" in doc.sections else ["has no Returns"]
+    told = "Returns" in doc.sections or not parameters(node)
+    return [] if told else ["has no Returns"]
 
 
 def own_nodes(node: Function) -> list[ast.AST]:
