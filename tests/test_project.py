@@ -297,6 +297,30 @@ def test_a_folder_that_holds_other_things_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_folder_whose_python_is_gone_is_made_again(tmp_path: Path) -> None:
+    made = environment.Environment(tmp_path)
+    (tmp_path / "pyvenv.cfg").write_text("home = /no/such\n")
+    made.programs.mkdir()
+    made.python.symlink_to("/no/such/python")
+    made.create()
+    assert subprocess.run([made.python, "-c", ""], check=False).returncode == 0
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
+def test_a_python_without_the_venv_module_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(doctor.Missing, match="apt-get install python3-venv"):
+        environment.Environment(tmp_path / "new").create()
+
+
+def test_a_client_that_fails_is_one_line(tmp_path: Path) -> None:
+    made = environment.Environment(tmp_path)
+    with pytest.raises(doctor.Missing, match=r"^asking failed: second$"):
+        made.run("asking", "/bin/sh", "-c", "echo first; echo second >&2; exit 3")
+
+
 def test_no_node_and_no_package_of_it_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ class Environment:
                 "(on Debian: `apt-get install python3-venv`)"
             )
         self.run("making the folder", sys.executable, "-m", "venv", "--clear", self.folder)
+        (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
     def install_node(self, missing: Missing) -> None:
         """Install Node and npm as Python packages.
