@@ -7,6 +7,7 @@ import pytest
 
 from tests.guide.made import Made, failures
 from tests.guide.places import Guide
+from tests.guide.small import Small
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,3 +32,9 @@ def verify(record_property: Callable[[str, object], None]) -> Callable[[Made], N
             pytest.skip(made.skipped)
 
     return check
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Small:
+    """Give a small guide that is right, to be made wrong."""
+    return Small(tmp_path)

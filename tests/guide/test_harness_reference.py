@@ -147,7 +147,7 @@ Add one.
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Guide:
+def one_page(tmp_path: Path) -> Guide:
     (tmp_path / "docs" / PAGE).parent.mkdir(parents=True)
     folder = tmp_path / "docs_src" / FOLDER
     folder.mkdir(parents=True)
@@ -155,14 +155,14 @@ def small(tmp_path: Path) -> Guide:
     return Guide(tmp_path)
 
 
-def lacks(small: Guide, text: str) -> list[str]:
-    (small.root / "docs" / PAGE).write_text(text, encoding="utf-8")
-    found = missing_parts(small, PAGE, FOLDER)
+def lacks(one_page: Guide, text: str) -> list[str]:
+    (one_page.root / "docs" / PAGE).write_text(text, encoding="utf-8")
+    found = missing_parts(one_page, PAGE, FOLDER)
     return [problem.removeprefix(f"docs/{PAGE}:1: ") for problem in found]
 
 
-def test_a_whole_chapter_passes(small: Guide) -> None:
-    assert lacks(small, CHAPTER) == []
+def test_a_whole_chapter_passes(one_page: Guide) -> None:
+    assert lacks(one_page, CHAPTER) == []
 
 
 PARTS = {
@@ -180,15 +180,15 @@ PARTS = {
 
 @pytest.mark.parametrize("old, new, expected", PARTS.values(), ids=PARTS)
 def test_a_chapter_that_lacks_a_part_is_caught(
-    small: Guide, old: str, new: str, expected: str
+    one_page: Guide, old: str, new: str, expected: str
 ) -> None:
     assert old in CHAPTER
-    (problem,) = lacks(small, CHAPTER.replace(old, new))
+    (problem,) = lacks(one_page, CHAPTER.replace(old, new))
     assert problem.startswith(expected)
 
 
-def test_a_chapter_without_a_page_is_caught(small: Guide) -> None:
-    assert missing_parts(small, PAGE, FOLDER) == [f"docs/{PAGE}: there is no such page"]
+def test_a_chapter_without_a_page_is_caught(one_page: Guide) -> None:
+    assert missing_parts(one_page, PAGE, FOLDER) == [f"docs/{PAGE}: there is no such page"]
 
 
 def test_the_page_of_errors_is_compared_with_the_classes() -> None:
