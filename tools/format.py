@@ -37,7 +37,7 @@ def formatted(path: Path, text: str) -> str:
 
 def format_programs(root: Path, *, check: bool) -> list[str]:
     """Format the programs below a folder, or only say which ones are not formatted."""
-    problems = []
+    problems: list[str] = []
     for path in sorted(root.glob("**/*.py")):
         text = path.read_text(encoding="utf-8")
         try:
