@@ -1,0 +1,599 @@
+"""Layer R. The domain: the root that composes the layers below it. It has no logic of its own."""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar, cast, overload
+
+from happened.config import Config, load_config
+from happened.declaration import field_specs
+from happened.errors import ConfigurationError
+from happened.hooks import Observer
+from happened.messages import Command, Event
+from happened.model import Aggregate
+from happened.processing import Processor
+from happened.registry import Kind, Registry
+from happened.repository import Repository
+from happened.storage import Collection, open_storage
+from happened.unit_of_work import UnitOfWork
+
+__all__ = ["Domain", "current_domain"]
+
+_A = TypeVar("_A", bound=Aggregate)
+_T = TypeVar("_T", bound=type[Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_active: ContextVar["Domain | None"] = ContextVar("happened.current_domain", default=None)
+
+
+class Domain:
+    """The root of an application: what belongs to its model, and how it runs.
+
+    Elements are registered with decorators, then `init` checks the composition. The settings
+    come from environment variables, from the arguments, or from ``pyproject.toml``; the nearest
+    wins, in this order.
+
+    Args:
+        name: the name of the domain; the names of its messages begin with it.
+        storage: the URL of the storage; ``"memory://"`` by default.
+        event_processing: ``"sync"``, the default: handlers run before the call returns.
+        command_processing: ``"sync"``, the default, likewise.
+        broker: the URL of a broker; none by default.
+        **unknown: refused, with the nearest known name.
+
+    Raises:
+        ConfigurationError: a key or a value is not known.
+
+    Example:
+        >>> from happened import Aggregate, Domain
+        >>> shelf = Domain("shelf")
+        >>> @shelf.aggregate
+        ... class Book(Aggregate):
+        ...     title: str
+        >>> shelf.init(traverse=False)
+        >>> shelf.repository_for(Book).query.count()
+        0
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        storage: str | None = None,
+        event_processing: str | None = None,
+        command_processing: str | None = None,
+        broker: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        given = {
+            "storage": storage,
+            "event_processing": event_processing,
+            "command_processing": command_processing,
+            "broker": broker,
+            **unknown,
+        }
+        caller = sys._getframe(1).f_globals
+        place = caller.get("__file__")
+        self.name = name
+        self.config: Config = load_config(
+            name,
+            {key: value for key, value in given.items() if value is not None},
+            folder=Path(place).resolve().parent if place else None,
+        )
+        self.registry = Registry(name)
+        self.storage = open_storage(self.config["storage"])
+        self.observers: list[Observer] = []
+        self.processor = Processor(self.registry, self.storage, self.observers)
+        self._package: str = caller.get("__package__") or ""
+        self._repositories: dict[type, Repository[Any]] = {}
+
+    @overload
+    def aggregate(self, cls: _T, /) -> _T: ...
+    @overload
+    def aggregate(self, *, stream_category: str | None = None) -> Callable[[_T], _T]: ...
+    def aggregate(self, cls: _T | None = None, /, *, stream_category: str | None = None) -> Any:
+        """Register an aggregate.
+
+        Args:
+            cls: the class; its base is added if it names none.
+            stream_category: the category of its streams; by default the class name in small letters, its
+                words joined by underscores.
+
+        Returns:
+            The class with its base; or, called with options, the decorator.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate(stream_category="volume")
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> shelf.init(traverse=False)
+            >>> Book(id="b1", title="Emma")._stream
+            'volume-b1'
+        """
+        return self._registered("aggregate", cls, stream_category=stream_category)
+
+    @overload
+    def entity(self, cls: _T, /) -> _T: ...
+    @overload
+    def entity(self, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]: ...
+    def entity(self, cls: _T | None = None, /, *, part_of: type[Any] | str | None = None) -> Any:
+        """Register an entity inside an aggregate.
+
+        Args:
+            cls: the class; its base is added if it names none.
+            part_of: the aggregate that it belongs to, or its name.
+
+        Returns:
+            The class with its base; or, called with options, the decorator.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> @shelf.entity(part_of="Book")
+            ... class Chapter:
+            ...     heading: str
+            >>> Chapter(heading="I").heading
+            'I'
+        """
+        return self._registered("entity", cls, part_of=part_of)
+
+    @overload
+    def value_object(self, cls: _T, /) -> _T: ...
+    @overload
+    def value_object(self) -> Callable[[_T], _T]: ...
+    def value_object(self, cls: _T | None = None, /) -> Any:
+        """Register a value object.
+
+        Args:
+            cls: the class; its base is added if it names none.
+
+        Returns:
+            The class with its base; or, called with options, the decorator.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
+
+        Example:
+            >>> from happened import Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.value_object
+            ... class Money:
+            ...     cents: int
+            >>> Money(cents=5)
+            Money(cents=5)
+        """
+        return self._registered("value object", cls)
+
+    @overload
+    def command(self, cls: _T, /) -> _T: ...
+    @overload
+    def command(
+        self, *, part_of: type[Any] | str | None = None, name: str | None = None, version: int = 1
+    ) -> Callable[[_T], _T]: ...
+    def command(
+        self,
+        cls: _T | None = None,
+        /,
+        *,
+        part_of: type[Any] | str | None = None,
+        name: str | None = None,
+        version: int = 1,
+    ) -> Any:
+        """Register a command; `init` wants exactly one handler for it.
+
+        Args:
+            cls: the class; its base is added if it names none.
+            part_of: the aggregate that it belongs to, or its name.
+            name: its stable name; by default ``"<Domain>.<Class>.v<version>"``.
+            version: the version of its fields, from 1.
+
+        Returns:
+            The class with its base; or, called with options, the decorator.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> @shelf.command(part_of=Book)
+            ... class AddBook:
+            ...     title: str
+            >>> AddBook(title="Emma")
+            AddBook(title='Emma')
+        """
+        return self._registered("command", cls, part_of=part_of, name=name, version=version)
+
+    @overload
+    def event(self, cls: _T, /) -> _T: ...
+    @overload
+    def event(
+        self, *, part_of: type[Any] | str | None = None, name: str | None = None, version: int = 1
+    ) -> Callable[[_T], _T]: ...
+    def event(
+        self,
+        cls: _T | None = None,
+        /,
+        *,
+        part_of: type[Any] | str | None = None,
+        name: str | None = None,
+        version: int = 1,
+    ) -> Any:
+        """Register an event of an aggregate.
+
+        Args:
+            cls: the class; its base is added if it names none.
+            part_of: the aggregate that it belongs to, or its name.
+            name: its stable name; by default ``"<Domain>.<Class>.v<version>"``.
+            version: the version of its fields, from 1.
+
+        Returns:
+            The class with its base; or, called with options, the decorator.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> @shelf.event(part_of=Book, version=2)
+            ... class BookAdded:
+            ...     title: str
+            >>> shelf.init(traverse=False)
+            >>> BookAdded(title="Emma").event_type
+            'Shelf.BookAdded.v2'
+        """
+        return self._registered("event", cls, part_of=part_of, name=name, version=version)
+
+    def command_handler(
+        self, *, part_of: type[Any] | str | None = None, retries: int = 0
+    ) -> Callable[[_T], _T]:
+        """Register a class whose methods under `handle` handle commands.
+
+        Args:
+            part_of: the aggregate that the commands are for, or its name.
+            retries: how often a command is handled again when another writer was faster, each
+                time with the aggregate as it is then; 0 by default, which lets
+                `ConcurrencyError` through.
+
+        Returns:
+            The decorator; it returns the class unchanged.
+
+        Example:
+            >>> from happened import Aggregate, Command, Domain, current_domain, handle
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> @shelf.command(part_of=Book)
+            ... class AddBook(Command):
+            ...     title: str
+            >>> @shelf.command_handler(part_of=Book)
+            ... class Books:
+            ...     @handle(AddBook)
+            ...     def add(self, command: AddBook) -> str:
+            ...         book = Book(id="b1", title=command.title)
+            ...         current_domain.repository_for(Book).add(book)
+            ...         return book.id
+            >>> shelf.init(traverse=False)
+            >>> shelf.process(AddBook(title="Emma"))
+            'b1'
+        """
+        return self._registering("command handler", part_of=part_of, retries=retries)
+
+    def event_handler(
+        self,
+        *,
+        part_of: type[Any] | str | None = None,
+        stream_category: str | None = None,
+        source_stream: str | None = None,
+    ) -> Callable[[_T], _T]:
+        """Register a class whose methods under `handle` handle events of one stream category.
+
+        Args:
+            part_of: the aggregate that the handler keeps in step, or its name.
+            stream_category: the category whose events it handles; by default that of `part_of`.
+            source_stream: only events whose chain began in this category; all by default.
+
+        Returns:
+            The decorator; it returns the class unchanged.
+
+        Raises:
+            ConfigurationError: a category is not the name of one.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Event, handle
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> @shelf.event(part_of=Book)
+            ... class BookAdded(Event):
+            ...     title: str
+            >>> @shelf.event_handler(part_of=Book)
+            ... class Slips:
+            ...     @handle(BookAdded)
+            ...     def print_slip(self, event: BookAdded) -> None:
+            ...         print("new:", event.title)
+            >>> shelf.init(traverse=False)
+            >>> shelf.dispatch(BookAdded(title="Emma"))
+            new: Emma
+        """
+        return self._registering(
+            "event handler",
+            part_of=part_of,
+            stream_category=stream_category,
+            source_stream=source_stream,
+        )
+
+    def on(
+        self, *events: type[Event] | str, source_stream: str | None = None
+    ) -> Callable[[_F], _F]:
+        """Register a function as an event handler.
+
+        Args:
+            *events: the classes of the events that it handles, or their names.
+            source_stream: only events whose chain began in this category; all by default.
+
+        Returns:
+            The decorator; it returns the function unchanged.
+
+        Raises:
+            ConfigurationError: no event is named, or something that is none.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Event
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> @shelf.event(part_of=Book)
+            ... class BookLost(Event): ...
+            >>> @shelf.on(BookLost)
+            ... def search(event: BookLost) -> None:
+            ...     print("searching")
+            >>> shelf.init(traverse=False)
+            >>> shelf.dispatch(BookLost())
+            searching
+        """
+        if not events or not all(isinstance(event, type | str) for event in events):
+            raise ConfigurationError(
+                f"domain {self.name!r}: name the events that the function handles, as "
+                "@domain.on(BookAdded)"
+            )
+        return self._registering("event handler", messages=events, source_stream=source_stream)
+
+    def repository(self, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]:
+        """Register a class derived from `Repository`, with methods of your own.
+
+        Args:
+            part_of: the aggregate that it is for, or its name.
+
+        Returns:
+            The decorator; it returns the class, with `Repository` as a base if it named none.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Repository
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> @shelf.repository(part_of=Book)
+            ... class Books(Repository[Book]):
+            ...     def titled(self, title: str) -> Book:
+            ...         return self.find_by(title=title)
+            >>> shelf.init(traverse=False)
+            >>> books = shelf.repository_for(Book)
+            >>> books.add(Book(id="b1", title="Emma"))
+            >>> books.titled("Emma").id
+            'b1'
+        """
+        return self._registering("repository", part_of=part_of)
+
+    def _registering(self, kind: Kind, **options: Any) -> Callable[[Any], Any]:
+        def register(target: Any) -> Any:
+            return self.registry.add(kind, target, **options)
+
+        return register
+
+    def _registered(self, kind: Kind, cls: Any, **options: Any) -> Any:
+        register = self._registering(kind, **options)
+        return register if cls is None else register(cls)
+
+    # ------------------------------------------------------------------- running
+
+    def init(self, *, traverse: bool = True) -> None:
+        """Complete the composition; to do so again, after more was registered, is fine.
+
+        Args:
+            traverse: whether to import first all modules of the package in which the domain was
+                made, so that what they register is there. A domain made in a single file or in
+                the main program has no such modules.
+
+        Raises:
+            ConfigurationError: with every mistake in the composition.
+        """
+        if traverse and self._package:
+            _import_all(self._package)
+        self.registry.resolve()
+        self.storage.prepare(
+            [
+                Collection(
+                    aggregate._category,
+                    tuple(name for name, spec in field_specs(aggregate).items() if spec.unique),
+                )
+                for aggregate in self.registry.aggregates
+            ]
+        )
+        self._repositories = {
+            aggregate: self.registry.repositories.get(aggregate, Repository)(
+                aggregate, self.storage, self.unit_of_work
+            )
+            for aggregate in self.registry.aggregates
+        }
+
+    def process(self, command: Command) -> Any:
+        """Call the handler of a command, then the handlers of all events that it leads to.
+
+        Args:
+            command: a command of this domain.
+
+        Returns:
+            What the command's handler returned.
+
+        Raises:
+            ConfigurationError: the command is not registered, or `init` was not called.
+            Exception: what a handler raised. Every other handler has been called then, and what
+                the failed one wrote is rolled back.
+            ExceptionGroup: several handlers failed.
+        """
+        if not self.registry.resolved:
+            self._not_ready()
+        token = _active.set(self)
+        try:
+            return self.processor.process(command)
+        finally:
+            _active.reset(token)
+
+    def dispatch(self, event: Event) -> None:
+        """Call the handlers of an event that came from elsewhere, and of all that it leads to.
+
+        Events that aggregates raise are dispatched when they are persisted; do not do it again.
+
+        Args:
+            event: an event; it is not stored.
+
+        Raises:
+            ConfigurationError: the event is not registered, or `init` was not called.
+            Exception: what a handler raised.
+            ExceptionGroup: several handlers failed.
+        """
+        if not self.registry.resolved:
+            self._not_ready()
+        if type(event) not in self.registry.messages.values():
+            raise ConfigurationError(
+                f"domain {self.name!r}: {event!r} is no event of this domain; register "
+                f"{type(event).__name__} with @domain.event(part_of=...)"
+            )
+        token = _active.set(self)
+        try:
+            self.processor.dispatch(event)
+        finally:
+            _active.reset(token)
+
+    def repository_for(self, aggregate: type[_A]) -> Repository[_A]:
+        """Return the repository of an aggregate.
+
+        Args:
+            aggregate: the class.
+
+        Raises:
+            ConfigurationError: it is no aggregate of this domain, or `init` was not called.
+        """
+        found = self._repositories.get(aggregate)
+        if found is None:
+            if not self.registry.resolved:
+                self._not_ready()
+            name = getattr(aggregate, "__name__", repr(aggregate))
+            raise ConfigurationError(
+                f"domain {self.name!r}: {name} is no aggregate of this domain; "
+                "register it with @domain.aggregate"
+            )
+        return found
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[UnitOfWork]:
+        """Make all that a block does with repositories one transaction.
+
+        The events that were raised are dispatched after it has committed. If the block raises,
+        nothing of it is stored. Inside a handler, the block is a part of the handler's own.
+
+        Yields:
+            The unit of work.
+
+        Raises:
+            ConfigurationError: `init` was not called.
+            ConcurrencyError: at the end of the block; another writer changed an aggregate.
+            ExceptionGroup: several handlers of the events failed; if one failed, its exception.
+        """
+        if not self.registry.resolved:
+            self._not_ready()
+        with self.domain_context(), self.processor.unit_of_work() as unit:
+            yield unit
+
+    @contextmanager
+    def domain_context(self) -> Iterator["Domain"]:
+        """Make `current_domain` mean this domain in a block.
+
+        Yields:
+            This domain.
+
+        Example:
+            >>> from happened import Domain, current_domain
+            >>> with Domain("shelf").domain_context():
+            ...     current_domain.name
+            'shelf'
+        """
+        token = _active.set(self)
+        try:
+            yield self
+        finally:
+            _active.reset(token)
+
+    def __repr__(self) -> str:
+        return f"Domain({self.name!r})"
+
+    def _not_ready(self) -> None:
+        raise ConfigurationError(
+            f"domain {self.name!r} is not ready; call init() once everything is registered"
+        )
+
+
+def _import_all(package: str) -> None:
+    """Import every module of a package and of the packages in it."""
+    root = sys.modules[package]
+    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+
+class _CurrentDomain:
+    """Stands for the domain that is active where it is used."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        domain = _active.get()
+        if domain is None:
+            raise ConfigurationError(
+                "no domain is active; use current_domain inside a handler or "
+                "`with domain.domain_context():`"
+            )
+        return getattr(domain, name)
+
+    def __repr__(self) -> str:
+        return f"<current_domain: {_active.get()!r}>"
+
+
+current_domain: Domain = cast("Domain", _CurrentDomain())
+"""The domain whose handler is running, or whose `Domain.domain_context` is open."""

@@ -1,0 +1,333 @@
+"""Layer 1. Messages: events, which record what happened, and commands, which ask for a change."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+
+from happened.declaration import FrozenMeta, validation_error
+from happened.errors import ImmutableError, MessageError
+from happened.identifiers import new_id
+from happened.immutable import freeze, is_scalar
+from happened.metadata import NO_HEADERS, Metadata
+from happened.tracing import current_trace
+
+__all__ = ["Command", "Event", "Message"]
+
+_new_tuple = tuple.__new__
+
+
+class Message(BaseModel, metaclass=FrozenMeta):
+    """A command or an event: immutable, validated, with metadata.
+
+    Use `Event` or `Command`. Two messages are equal when they are of one class and their fields
+    are; ids and times do not count.
+
+    Args:
+        correlation_id: the id of the chain that this message belongs to; by default that of the
+            message being handled, or else the message's own id.
+        causation_id: the id of the message that led to this one; by default that of the message
+            being handled, or else ``None``.
+        metadata: a mapping of the caller's own that travels with the message; empty by default.
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: a value is missing, wrong or unknown.
+        ImmutableError: later, at any attempt to change it.
+
+    Example:
+        >>> from happened import Event
+        >>> class BookLent(Event):
+        ...     book_id: str
+        >>> BookLent(book_id="b1") == BookLent(book_id="b1")
+        True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    __slots__ = ("_metadata",)
+
+    _reserved_names: ClassVar[frozenset[str]] = frozenset()
+    _type_name: ClassVar[str] = "Message.v1"
+    _type_version: ClassVar[int] = 1
+    _own_name: ClassVar[str | None] = None
+    _part_of: ClassVar[type | None] = None
+    _registered_in: ClassVar[object | None] = None
+    _containers: ClassVar[tuple[str, ...]] = ()
+
+    if TYPE_CHECKING:
+        _metadata: Metadata  # pyright: ignore[reportUninitializedInstanceVariable]
+        correlation_id: str = pydantic.Field(default="")
+        causation_id: str | None = pydantic.Field(default=None)
+        metadata: Mapping[str, Any] = pydantic.Field(default={})
+    else:
+
+        def __init__(
+            self, /, *, correlation_id=None, causation_id=None, metadata=None, **data
+        ) -> None:
+            try:
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+            except pydantic.ValidationError as error:
+                raise validation_error(error, type(self).__name__) from error
+            if self._containers:
+                self._freeze()
+            trace = current_trace.get()
+            id = new_id()
+            if trace is None:
+                correlation = correlation_id or id
+                causation = causation_id
+                origin = None
+            else:
+                correlation = correlation_id or trace.correlation_id
+                causation = causation_id or trace.id
+                origin = trace.origin_stream
+            _set_metadata(
+                self,
+                _new_tuple(
+                    Metadata,
+                    (
+                        id,
+                        self._type_name,
+                        self._type_version,
+                        datetime.now(UTC),
+                        None,
+                        None,
+                        None,
+                        correlation,
+                        causation,
+                        origin,
+                        NO_HEADERS if metadata is None else freeze(dict(metadata)),
+                    ),
+                ),
+            )
+
+        __init__.__pydantic_base_init__ = True
+
+        @property
+        def correlation_id(self) -> str:
+            """The id shared by all messages of one chain."""
+            return self._metadata.correlation_id
+
+        @property
+        def causation_id(self) -> str | None:
+            """The id of the message that led to this one, ``None`` for the first of a chain."""
+            return self._metadata.causation_id
+
+        @property
+        def metadata(self) -> Mapping[str, Any]:
+            """The caller's own mapping, read-only."""
+            return self._metadata.headers
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Give each class its name, unless it says one itself."""
+        super().__pydantic_init_subclass__(**options)
+        cls._own_name = cls.__dict__.get("event_type", cls.__dict__.get("command_type"))
+        cls._rename(cls._own_name or f"{cls.__name__}.v1", 1)
+        cls._part_of = cls._registered_in = None
+        cls._containers = tuple(
+            name for name, field in cls.model_fields.items() if not is_scalar(field.annotation)
+        )
+
+    @classmethod
+    def _rename(cls, name: str, version: int) -> None:
+        cls._type_name = name
+        cls._type_version = version
+
+    @classmethod
+    def _restore(cls, data: str | bytes, metadata: Metadata) -> Self:
+        """Make the message again from what a storage or a broker holds of it."""
+        try:
+            message = cls.__pydantic_validator__.validate_json(data)
+        except pydantic.ValidationError as error:
+            reason = str(validation_error(error, cls.__name__))
+            raise MessageError(reason, message_id=metadata.id, type=metadata.type) from error
+        message._freeze()
+        _set_metadata(message, metadata)
+        return message  # type: ignore[no-any-return]
+
+    def _freeze(self) -> None:
+        values = self.__dict__
+        for name in self._containers:
+            values[name] = freeze(values[name])
+
+    def _place(self, stream: str, position: int | None) -> None:
+        """Complete the metadata: the stream, the place in it, and the origin of the chain."""
+        known = self._metadata
+        _set_metadata(
+            self,
+            _new_tuple(
+                Metadata,
+                (*known[:4], stream, position, None, *known[7:9], known[9] or stream, known[10]),
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data that JSON can hold; metadata are not among them.
+
+        Example:
+            >>> from datetime import date
+            >>> from happened import Event
+            >>> class BookLent(Event):
+            ...     book_id: str
+            ...     until: date
+            >>> BookLent(book_id="b1", until=date(2026, 12, 24)).to_dict()
+            {'book_id': 'b1', 'until': '2026-12-24'}
+        """
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> bytes:
+        """Return the fields as JSON, encoded in UTF-8.
+
+        Example:
+            >>> from happened import Event
+            >>> class BookLent(Event):
+            ...     book_id: str
+            >>> BookLent(book_id="b1").to_json()
+            b'{"book_id":"b1"}'
+        """
+        return self.__pydantic_serializer__.to_json(self)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a new message with the same values, save those given: with an id of its own.
+
+        Args:
+            update: the values to replace, field to value.
+            deep: without effect, since nothing in a message can change.
+
+        Raises:
+            ValidationError: a new value is wrong or unknown.
+
+        Example:
+            >>> from happened import Event
+            >>> class BookLent(Event):
+            ...     book_id: str
+            >>> BookLent(book_id="b1").model_copy(update={"book_id": "b2"})
+            BookLent(book_id='b2')
+        """
+        return type(self)(**{**self.__dict__, **(update or {})})
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: object) -> NoReturn:
+            raise ImmutableError(type(self), name)
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise ImmutableError(type(self), name)
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "_metadata":  # made without __init__, as by model_validate
+                stamped = type(self)(**self.__dict__)._metadata
+                _set_metadata(self, stamped)
+                return stamped
+            return super().__getattr__(name)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "_metadata": tuple(self._metadata)}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self._freeze()
+        _set_metadata(self, Metadata(*state["_metadata"]))
+
+
+_set_metadata = Message.__dict__["_metadata"].__set__  # the one way around immutability
+
+
+class Event(Message):
+    """An immutable record of something that happened, named in the past tense.
+
+    The class has a stable name, `event_type`: what its body says, or else
+    ``"<Class>.v1"``, or ``"<Domain>.<Class>.v<version>"`` once a domain has registered it.
+
+    Args:
+        correlation_id: as for every message.
+        causation_id: as for every message.
+        metadata: a mapping of the caller's own that travels with the event; empty by default.
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: a value is missing, wrong or unknown.
+        ImmutableError: later, at any attempt to change it.
+
+    Example:
+        >>> from happened import Event
+        >>> class InviteSent(Event):
+        ...     event_type = "invite.sent"
+        ...     invite_id: int
+        ...     email: str | None = None
+        >>> event = InviteSent(invite_id=7)
+        >>> event
+        InviteSent(invite_id=7, email=None)
+        >>> event.event_type, event.correlation_id == event.event_id
+        ('invite.sent', True)
+    """
+
+    event_type: ClassVar[str] = "Event.v1"
+    _reserved_names: ClassVar[frozenset[str]] = frozenset(
+        {"event_id", "occurred_at", "correlation_id", "causation_id", "metadata"}
+    )
+
+    @property
+    def event_id(self) -> str:
+        """The event's identifier, unique."""
+        return self._metadata.id
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When the event was made, an aware moment in UTC."""
+        return self._metadata.timestamp
+
+    @classmethod
+    def _rename(cls, name: str, version: int) -> None:
+        super()._rename(name, version)
+        cls.event_type = name
+
+
+class Command(Message):
+    """A request to change something, named in the imperative; exactly one handler may refuse it.
+
+    Args:
+        correlation_id: as for every message.
+        causation_id: as for every message.
+        metadata: a mapping of the caller's own that travels with the command; empty by default.
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: a value is missing, wrong or unknown.
+        ImmutableError: later, at any attempt to change it.
+
+    Example:
+        >>> from happened import Command
+        >>> class LendBook(Command):
+        ...     book_id: str
+        >>> LendBook(book_id="b1")
+        LendBook(book_id='b1')
+    """
+
+    command_type: ClassVar[str] = "Command.v1"
+    _reserved_names: ClassVar[frozenset[str]] = frozenset(
+        {"command_id", "issued_at", "correlation_id", "causation_id", "metadata"}
+    )
+
+    @property
+    def command_id(self) -> str:
+        """The command's identifier, unique."""
+        return self._metadata.id
+
+    @property
+    def issued_at(self) -> datetime:
+        """When the command was made, an aware moment in UTC."""
+        return self._metadata.timestamp
+
+    @classmethod
+    def _rename(cls, name: str, version: int) -> None:
+        super()._rename(name, version)
+        cls.command_type = name

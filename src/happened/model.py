@@ -1,0 +1,560 @@
+"""Layer 2. The model: value objects, entities and aggregates."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, get_args, get_origin
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError
+
+from happened.declaration import FrozenMeta, ModelMeta, field_specs, validation_error
+from happened.errors import ConfigurationError, ImmutableError, ValidationError
+from happened.immutable import freeze, is_scalar
+from happened.invariants import check, invariants_of
+from happened.messages import Event
+from happened.streams import snake_case, stream
+
+__all__ = ["Aggregate", "Entity", "EntityList", "ValueObject"]
+
+_STORED: dict[str, object] = {}  # the validation context of what is read from a storage
+
+
+class ValueObject(BaseModel, metaclass=FrozenMeta):
+    """Something that is described by its values alone, such as an amount or an address.
+
+    It is immutable, and equal to any other of its class with the same values.
+
+    Args:
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: a value is missing, wrong or unknown, or an invariant is broken.
+        ImmutableError: later, at any attempt to change it.
+
+    Example:
+        >>> from happened import ValueObject
+        >>> class Money(ValueObject):
+        ...     cents: int
+        ...     currency: str = "EUR"
+        >>> Money(cents=1250) == Money(cents=1250, currency="EUR")
+        True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    _containers: ClassVar[tuple[str, ...]] = ()
+    _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+            except pydantic.ValidationError as error:
+                raise validation_error(error, type(self).__name__) from error
+
+        __init__.__pydantic_base_init__ = True
+
+        def __setattr__(self, name: str, value: object) -> NoReturn:
+            raise ImmutableError(type(self), name)
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise ImmutableError(type(self), name)
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """Note what each object of the class needs after its validation."""
+        cls._invariants = invariants_of(cls)
+        cls._containers = tuple(
+            name for name, field in cls.model_fields.items() if not is_scalar(field.annotation)
+        )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Freeze what could change, and check the invariants."""
+        for name in self._containers:
+            self.__dict__[name] = freeze(self.__dict__[name])
+        if self._invariants and context is not _STORED:
+            check(self, self._invariants)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a new value object with the same values, save those given.
+
+        Args:
+            **changes: the values to replace.
+
+        Raises:
+            ValidationError: a new value is wrong or unknown, or an invariant is broken.
+
+        Example:
+            >>> from happened import ValueObject
+            >>> class Money(ValueObject):
+            ...     cents: int
+            ...     currency: str = "EUR"
+            >>> Money(cents=1250).replace(cents=900)
+            Money(cents=900, currency='EUR')
+        """
+        return type(self)(**{**self.__dict__, **changes})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return what `replace` returns; Pydantic's name for it.
+
+        Args:
+            update: the values to replace, field to value.
+            deep: without effect, since nothing in a value object can change.
+        """
+        return self.replace(**(update or {}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data that JSON can hold.
+
+        Example:
+            >>> from happened import ValueObject
+            >>> class Money(ValueObject):
+            ...     cents: int
+            >>> Money(cents=1250).to_dict()
+            {'cents': 1250}
+        """
+        return self.model_dump(mode="json")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self.model_post_init(_STORED)
+
+
+class Entity(BaseModel, metaclass=ModelMeta):
+    """Something with an identity that stays the same while its values change.
+
+    It has an ``id`` (a `new_id` by default) unless one of its fields is declared with
+    ``identifier=True``. Two entities of one class are equal when their identities are.
+
+    Args:
+        id: its identity; a new one by default.
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: a value is missing, wrong or unknown, or an invariant is broken; also
+            later, when a field is changed, and then the old value stays.
+
+    Example:
+        >>> from happened import Entity
+        >>> class Line(Entity):
+        ...     book_id: str
+        ...     quantity: int = 1
+        >>> line = Line(id="l1", book_id="b1")
+        >>> line.quantity = 2
+        >>> line == Line(id="l1", book_id="b1")
+        True
+    """
+
+    model_config = ConfigDict(validate_assignment=True, extra="forbid")
+    __slots__ = ("_owner", "_pending")
+
+    _abstract: ClassVar[bool] = True
+    _identity_field: ClassVar[str] = "id"
+    _associations: ClassVar[tuple[str, ...]] = ()
+    _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
+
+    if TYPE_CHECKING:
+        _owner: "Entity | None"
+        _pending: bool
+        id: str = pydantic.Field(default="")
+    else:
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+            except pydantic.ValidationError as error:
+                raise validation_error(error, type(self).__name__) from error
+
+        __init__.__pydantic_base_init__ = True
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name not in self.__pydantic_fields__:
+                self._set_other(name, value)
+            elif name == self._identity_field and value != self.__dict__[name]:
+                advice = f"it identifies this {type(self).__name__}; make a new one"
+                raise ImmutableError(type(self), name, advice)
+            else:
+                self._set_field(name, value)
+
+        def __delattr__(self, name: str) -> None:
+            if name in self.__pydantic_fields__:
+                raise ValidationError({name: ["a field cannot be deleted"]}, type(self).__name__)
+            super().__delattr__(name)
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """Note what each object of the class needs after its validation."""
+        specs = field_specs(cls)
+        identities = [name for name, spec in specs.items() if spec.identifier]
+        if len(identities) > 1:
+            raise ConfigurationError(
+                f"{cls.__name__}: {' and '.join(identities)} are both declared with "
+                "identifier=True; an entity has one identity"
+            )
+        cls._identity_field = identities[0] if identities else "id"
+        cls._invariants = invariants_of(cls)
+        cls._associations = tuple(
+            name for name, field in cls.model_fields.items() if _holds_entities(field.annotation)
+        )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Own the entities in it, and check the invariants."""
+        _set_owner(self, None)
+        _set_pending(self, False)
+        for name in self._associations:
+            self._own(name, None)
+        if self._invariants and context is not _STORED:
+            check(self, self._invariants)
+
+    @property
+    def identity(self) -> str:
+        """The value of the field that identifies the entity, as text."""
+        return str(self.__dict__[self._identity_field])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data that JSON can hold, entities and value objects included.
+
+        Example:
+            >>> from happened import Aggregate
+            >>> class Book(Aggregate):
+            ...     title: str
+            >>> Book(id="b1", title="Emma").to_dict()
+            {'id': 'b1', 'title': 'Emma'}
+        """
+        return self.model_dump(mode="json")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.identity))
+
+    def _set_field(self, name: str, value: object) -> None:
+        """Validate the value and check the invariants; on failure nothing has changed."""
+        before = self.__dict__
+        owned = before[name] if name in self._associations else None
+        items = list(owned) if isinstance(owned, EntityList) else None
+        try:
+            self.__pydantic_validator__.validate_assignment(self, name, value)
+        except pydantic.ValidationError as error:
+            raise validation_error(error, type(self).__name__) from error
+        if name in self._associations:
+            self._own(name, owned)
+        try:
+            self._changed()
+        except BaseException:
+            object.__setattr__(self, "__dict__", before)
+            if items is not None:
+                owned._replace(items)
+            raise
+
+    def _set_other(self, name: str, value: object) -> None:
+        try:
+            super().__setattr__(name, value)
+        except (ValueError, pydantic.ValidationError) as error:
+            messages = {name: [f"there is no such field (found {value!r})"]}
+            raise ValidationError(messages, type(self).__name__) from error
+
+    def _own(self, name: str, before: Any) -> None:
+        """Make this the owner of the entities in a field; a list becomes an `EntityList`."""
+        value = self.__dict__[name]
+        if isinstance(value, list):
+            if isinstance(before, EntityList):
+                before._replace(value)
+                owned = before
+            else:
+                owned = EntityList(value)
+            owned._owner, owned._field = self, name
+            self.__dict__[name] = owned
+            for item in value:
+                _set_owner(item, self)
+        elif value is not None:
+            _set_owner(value, self)
+
+    def _changed(self) -> None:
+        """Check the invariants of this and of all that it is part of, unless postponed."""
+        changed: Entity | None = self
+        path = []
+        while changed is not None:
+            if changed._pending:
+                return
+            path.append(changed)
+            changed = changed._owner
+        for each in path:
+            if each._invariants:
+                check(each, each._invariants)
+
+    def _begin_change(self) -> object:
+        before = (self._pending, self._copy_of_values())
+        _set_pending(self, True)
+        return before
+
+    def _end_change(self, before: Any) -> None:
+        _set_pending(self, before[0])
+        self._changed()
+
+    def _undo_change(self, before: Any) -> None:
+        _set_pending(self, before[0])
+        self._put_back(before[1])
+
+    def _copy_of_values(self) -> dict[str, Any]:
+        return {
+            "values": dict(self.__dict__),
+            "owned": [
+                (entity, entity._copy_of_values())
+                for name in self._associations
+                for entity in _entities_in(self.__dict__[name])
+            ],
+            "lists": {
+                name: list(self.__dict__[name])
+                for name in self._associations
+                if isinstance(self.__dict__[name], EntityList)
+            },
+        }
+
+    def _put_back(self, copied: dict[str, Any]) -> None:
+        object.__setattr__(self, "__dict__", copied["values"])
+        for name, items in copied["lists"].items():
+            self.__dict__[name]._replace(items)
+        for entity, values in copied["owned"]:
+            entity._put_back(values)
+
+
+_set_owner = Entity.__dict__["_owner"].__set__
+_set_pending = Entity.__dict__["_pending"].__set__
+
+
+class EntityList(list[Any]):
+    """The entities that an aggregate has: a list whose changes are validated.
+
+    A change that does not fit the field or breaks an invariant raises `ValidationError` and
+    leaves the list as it was.
+
+    Example:
+        >>> from happened import Aggregate, Entity
+        >>> class Line(Entity):
+        ...     book_id: str
+        >>> class Order(Aggregate):
+        ...     lines: list[Line] = []
+        >>> order = Order()
+        >>> order.lines.append(Line(book_id="b1"))
+        >>> [line.book_id for line in order.lines]
+        ['b1']
+    """
+
+    __slots__ = ("_field", "_owner")
+
+    _owner: Entity
+    _field: str
+
+    def _replace(self, items: list[Any]) -> None:
+        list.__setitem__(self, slice(None), items)
+
+    def get(self, identity: str) -> Any:
+        """Return the entity with this identity, or ``None``.
+
+        Args:
+            identity: the value of the field that identifies the entity.
+
+        Example:
+            >>> from happened import Aggregate, Entity
+            >>> class Line(Entity):
+            ...     book_id: str
+            >>> class Order(Aggregate):
+            ...     lines: list[Line] = []
+            >>> Order(lines=[Line(id="l1", book_id="b1")]).lines.get("l1").book_id
+            'b1'
+        """
+        return next((item for item in self if item.identity == identity), None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (list, (list(self),))
+
+
+def _validated(name: str) -> Callable[..., Any]:
+    mutate = getattr(list, name)
+
+    def change(self: EntityList, *args: Any, **options: Any) -> Any:
+        changed = list(self)
+        result = mutate(changed, *args, **options)
+        self._owner._set_field(self._field, changed)
+        return self if name in ("__iadd__", "__imul__") else result
+
+    change.__name__ = name
+    return change
+
+
+for _name in (
+    *("append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse"),
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+):
+    setattr(EntityList, _name, _validated(_name))
+
+
+class Aggregate(Entity):
+    """The unit of consistency: an entity with all that changes together with it.
+
+    Its methods change it and raise events. A repository persists both in one transaction; then
+    the events are dispatched to their handlers.
+
+    Args:
+        id: its identity; a new one by default.
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: as for every entity.
+
+    Example:
+        >>> from happened import Aggregate, Event
+        >>> class CopyLent(Event):
+        ...     copy_id: str
+        >>> class Copy(Aggregate):
+        ...     lent: int = 0
+        ...     def lend(self) -> None:
+        ...         self.lent += 1
+        ...         self.raise_(CopyLent(copy_id=self.id))
+        >>> copy = Copy(id="c1")
+        >>> copy.lend()
+        >>> copy._events
+        [CopyLent(copy_id='c1')]
+        >>> copy._events[0]._metadata.stream
+        'copy-c1'
+    """
+
+    __slots__ = ("_events", "_next_position", "_version")
+
+    _abstract: ClassVar[bool] = True
+    _category: ClassVar[str] = "aggregate"
+    _registered_in: ClassVar[object | None] = None
+
+    if TYPE_CHECKING:
+        _events: list[Event]
+        _version: int
+        _next_position: int
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Give each class its stream category, unless a domain gives it another one."""
+        super().__pydantic_init_subclass__(**options)
+        cls._category = snake_case(cls.__name__)
+        cls._registered_in = None
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Begin at version 0, which means: never persisted."""
+        _set_events(self, [])
+        _set_version(self, 0)
+        _set_next_position(self, 0)
+        super().model_post_init(context)
+
+    def raise_(self, event: Event) -> None:
+        """Raise an event: collect it until this aggregate is persisted.
+
+        The event's metadata are complete from here on: its stream is this aggregate's, and its
+        position the next one in it.
+
+        Args:
+            event: a new event.
+
+        Raises:
+            ConfigurationError: the event is registered for another aggregate, or not at all.
+            ImmutableError: the event was raised before.
+
+        Example:
+            >>> from happened import Aggregate, Event
+            >>> class CopyLost(Event):
+            ...     copy_id: str
+            >>> class Copy(Aggregate): ...
+            >>> copy = Copy(id="c1")
+            >>> copy.raise_(CopyLost(copy_id="c1"))
+            >>> copy._events[0]._metadata.position
+            0
+        """
+        kind = type(event)
+        part_of = kind._part_of
+        if (part_of is not None or self._registered_in is not None) and not (
+            part_of is not None and isinstance(self, part_of)
+        ):
+            raise ConfigurationError(self._not_mine(event))
+        if event._metadata.stream is not None:
+            raise ImmutableError(
+                kind, "_metadata", "this event was raised before; make a new one for each fact"
+            )
+        events = self._events
+        event._place(self._stream, self._next_position + len(events))
+        events.append(event)
+
+    def _not_mine(self, event: object) -> str:
+        own, name = type(self).__name__, type(event).__name__
+        if not isinstance(event, Event):
+            return f"{own}.raise_ takes an event, found {event!r}; derive {name} from Event"
+        part_of = type(event)._part_of
+        known = f"is part of {part_of.__name__}" if part_of else "is not registered"
+        return (
+            f"{own} cannot raise {name}, which {known}; "
+            f"register it with @domain.event(part_of={own})"
+        )
+
+    @property
+    def _stream(self) -> str:
+        return stream(self._category, self.identity)
+
+    def _persisted(self) -> list[Event]:
+        """Note that state and events are stored, and hand over the events."""
+        events = self._events
+        _set_events(self, [])
+        _set_version(self, self._version + 1)
+        _set_next_position(self, self._next_position + len(events))
+        return events
+
+    def _to_document(self) -> bytes:
+        """The state as JSON."""
+        try:
+            return self.__pydantic_serializer__.to_json(self, warnings="error")
+        except PydanticSerializationError as error:
+            messages = {"_entity": [f"it holds a value that does not fit its field: {error}"]}
+            raise ValidationError(messages, type(self).__name__) from error
+
+    @classmethod
+    def _from_document(cls, document: str | bytes, version: int, next_position: int) -> Self:
+        """The aggregate as it was stored; its invariants held then."""
+        try:
+            loaded: Self = cls.__pydantic_validator__.validate_json(document, context=_STORED)
+        except pydantic.ValidationError as error:
+            raise validation_error(error, cls.__name__) from error
+        _set_version(loaded, version)
+        _set_next_position(loaded, next_position)
+        return loaded
+
+    def _copy_of_values(self) -> dict[str, Any]:
+        return {**super()._copy_of_values(), "events": list(self._events)}
+
+    def _put_back(self, copied: dict[str, Any]) -> None:
+        super()._put_back(copied)
+        self._events[:] = copied["events"]
+
+
+_set_events = Aggregate.__dict__["_events"].__set__
+_set_version = Aggregate.__dict__["_version"].__set__
+_set_next_position = Aggregate.__dict__["_next_position"].__set__
+
+
+def _holds_entities(annotation: Any) -> bool:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return issubclass(annotation, Entity)
+    return any(map(_holds_entities, get_args(annotation)))
+
+
+def _entities_in(value: Any) -> Iterator[Entity]:
+    if isinstance(value, list):
+        yield from value
+    elif value is not None:
+        yield value

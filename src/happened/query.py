@@ -1,0 +1,362 @@
+"""Layer 3. Queries: which aggregates, in which order, how many; as data."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
+
+from pydantic import AwareDatetime, BaseModel
+from pydantic_core import to_jsonable_python
+
+from happened.errors import ValidationError
+from happened.model import Aggregate
+from happened.registry import nearest
+
+__all__ = ["Criteria", "Filter", "Page", "Query", "Sort", "ValueKind", "ranked"]
+
+_A = TypeVar("_A", bound=Aggregate)
+_T = TypeVar("_T", covariant=True)
+
+ValueKind = Literal["text", "number", "decimal", "boolean", "moment", "other"]
+"""How the values of a field compare: as text, as numbers, or as moments in time."""
+
+_LOOKUPS: Final = frozenset(
+    {"exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull"}
+    | {"contains", "icontains", "startswith", "endswith"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition on the value of a field.
+
+    Attributes:
+        path: the names that lead to the value, ``("address", "city")``.
+        lookup: how it is compared: ``"exact"``, ``"gte"``, ``"in"`` and so on.
+        value: what it is compared with, as plain data.
+        kind: how the values of this field compare.
+
+    Example:
+        >>> from happened.query import Filter
+        >>> Filter(("total",), "gte", 10, "number").matches({"total": 12})
+        True
+    """
+
+    path: tuple[str, ...]
+    lookup: str
+    value: Any
+    kind: ValueKind
+
+    def matches(self, data: dict[str, Any]) -> bool:
+        """Return whether an aggregate's data fit: the meaning that every storage gives a filter.
+
+        Args:
+            data: the aggregate's document as plain data.
+        """
+        found = _at(data, self.path)
+        if self.lookup == "isnull":
+            return (found is None) is bool(self.value)
+        if self.lookup == "in":
+            wanted = [_comparable(value, self.kind) for value in self.value]
+            return _comparable(found, self.kind) in wanted
+        left, right = _comparable(found, self.kind), _comparable(self.value, self.kind)
+        if self.lookup == "exact":
+            return bool(left == right)
+        if self.lookup == "ne":
+            return bool(left != right)
+        if left is None or right is None:
+            return False
+        return bool(_COMPARE[self.lookup](left, right))
+
+
+_COMPARE: Final[dict[str, Callable[[Any, Any], object]]] = {
+    "gt": lambda left, right: left > right,
+    "gte": lambda left, right: left >= right,
+    "lt": lambda left, right: left < right,
+    "lte": lambda left, right: left <= right,
+    "contains": lambda left, right: right in left,
+    "icontains": lambda left, right: right.lower() in left.lower(),
+    "startswith": lambda left, right: left.startswith(right),
+    "endswith": lambda left, right: left.endswith(right),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One field to order by.
+
+    Attributes:
+        path: the names that lead to the value.
+        descending: whether the largest comes first. ``None`` comes last either way.
+        kind: how the values of this field compare.
+
+    Example:
+        >>> from happened.query import Sort
+        >>> Sort(("placed_at",), True, "moment").descending
+        True
+    """
+
+    path: tuple[str, ...]
+    descending: bool
+    kind: ValueKind
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """A whole query as data: what a storage is given.
+
+    Attributes:
+        filters: all of them must match.
+        sorts: the order; the first decides, the next ones break ties; after all of them, the
+            order in which the aggregates were first stored.
+        offset: how many to leave out at the start, from 0.
+        limit: how many to return at most; ``None`` for all.
+
+    Example:
+        >>> from happened.query import Criteria
+        >>> Criteria().limit is None
+        True
+    """
+
+    filters: tuple[Filter, ...] = ()
+    sorts: tuple[Sort, ...] = ()
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_T]):
+    """What a query found.
+
+    Attributes:
+        items: the aggregates, from ``offset`` on and at most ``limit`` of them.
+        total: how many match in all.
+
+    Example:
+        >>> from happened.query import Page
+        >>> Page(items=["a"], total=3).total
+        3
+    """
+
+    items: list[_T]
+    total: int
+
+    def __iter__(self) -> Iterator[_T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Query(Generic[_A]):
+    """A query that is built step by step; each step returns a new one, and none runs it.
+
+    It runs when its results are asked for: by `all`, `first`, `count` or iteration.
+
+    Example:
+        >>> from happened import Aggregate, Domain
+        >>> shelf = Domain("shelf")
+        >>> @shelf.aggregate
+        ... class Book(Aggregate):
+        ...     title: str
+        ...     pages: int
+        >>> shelf.init(traverse=False)
+        >>> books = shelf.repository_for(Book)
+        >>> books.add(Book(title="Emma", pages=474))
+        >>> books.add(Book(title="Persuasion", pages=249))
+        >>> [book.title for book in books.query.filter(pages__gte=300)]
+        ['Emma']
+    """
+
+    def __init__(
+        self,
+        aggregate: type[_A],
+        run: Callable[[Criteria], Page[_A]],
+        criteria: Criteria = Criteria(),
+    ) -> None:
+        self._aggregate = aggregate
+        self._run = run
+        self._criteria = criteria
+
+    def _with(self, **changes: Any) -> "Query[_A]":
+        return Query(self._aggregate, self._run, replace(self._criteria, **changes))
+
+    def filter(self, **conditions: Any) -> "Query[_A]":
+        """Keep only aggregates that fit all of these conditions.
+
+        Args:
+            **conditions: a field and a value, ``status="SHIPPED"``; or a field, two underscores,
+                a lookup and a value, ``total__gte=10``. Lookups: ``exact``, ``ne``, ``gt``,
+                ``gte``, ``lt``, ``lte``, ``in``, ``isnull``, ``contains``, ``icontains``,
+                ``startswith``, ``endswith``. Two underscores also lead into a value object:
+                ``address__city="Rome"``.
+
+        Raises:
+            ValidationError: there is no such field or lookup.
+        """
+        added = tuple(self._filter(name, value) for name, value in conditions.items())
+        return self._with(filters=self._criteria.filters + added)
+
+    def order_by(self, *fields: str) -> "Query[_A]":
+        """Order by these fields; a ``-`` before a name puts the largest first.
+
+        Args:
+            *fields: the names of fields, the most important first; they replace earlier ones.
+
+        Raises:
+            ValidationError: there is no such field.
+        """
+        sorts = []
+        for name in fields:
+            path, annotation = self._leaf(name, name.lstrip("-").split("__"))
+            sorts.append(Sort(path, name.startswith("-"), _kind(annotation)))
+        return self._with(sorts=tuple(sorts))
+
+    def offset(self, count: int) -> "Query[_A]":
+        """Leave out the first ones.
+
+        Args:
+            count: how many, from 0.
+
+        Raises:
+            ValidationError: it is negative.
+        """
+        return self._with(offset=_not_negative("offset", count))
+
+    def limit(self, count: int) -> "Query[_A]":
+        """Return no more than so many.
+
+        Args:
+            count: how many, from 0.
+
+        Raises:
+            ValidationError: it is negative.
+        """
+        return self._with(limit=_not_negative("limit", count))
+
+    def all(self) -> Page[_A]:
+        """Run the query.
+
+        Returns:
+            A page with ``.items``, and ``.total``, the number without offset and limit.
+        """
+        return self._run(self._criteria)
+
+    def first(self) -> _A | None:
+        """Run the query and return the first aggregate, or ``None`` if there is none."""
+        return next(iter(self.limit(1).all().items), None)
+
+    def count(self) -> int:
+        """Run the query and return how many match, without offset and limit."""
+        return self._with(limit=0, sorts=()).all().total
+
+    def __iter__(self) -> Iterator[_A]:
+        return iter(self.all().items)
+
+    def _filter(self, name: str, value: Any) -> Filter:
+        parts = name.split("__")
+        lookup = parts.pop() if len(parts) > 1 and parts[-1] in _LOOKUPS else "exact"
+        path, annotation = self._leaf(name, parts)
+        return Filter(path, lookup, to_jsonable_python(value), _kind(annotation))
+
+    def _leaf(self, name: str, parts: list[str]) -> tuple[tuple[str, ...], Any]:
+        """The path to a field, and its annotation."""
+        annotation: Any = self._aggregate
+        for part in parts:
+            model = _model(annotation)
+            fields = model.model_fields if model else {}
+            if part not in fields:
+                known = [*fields, *_LOOKUPS] if len(parts) > 1 else fields
+                where = model.__name__ if model else f"{self._aggregate.__name__}.{parts[0]}"
+                text = f"{where} has no field {part!r}{nearest(part, known)}"
+                raise ValidationError({name: [text]}, f"query of {self._aggregate.__name__}")
+            annotation = fields[part].annotation
+        return tuple(parts), annotation
+
+
+def ranked(documents: list[dict[str, Any]], sorts: tuple[Sort, ...]) -> list[int]:
+    """Return the indexes of documents in the order of a query: what every storage must give.
+
+    Args:
+        documents: aggregates' documents as plain data, in the order of their first storing.
+        sorts: the order; ``None`` comes last in either direction.
+
+    Example:
+        >>> from happened.query import Sort, ranked
+        >>> ranked([{"n": 2}, {"n": None}, {"n": 3}], (Sort(("n",), True, "number"),))
+        [2, 0, 1]
+    """
+    indexes = list(range(len(documents)))
+    for sort in reversed(sorts):
+        values = [_comparable(_at(document, sort.path), sort.kind) for document in documents]
+        known = [index for index in indexes if values[index] is not None]
+        absent = [index for index in indexes if values[index] is None]
+        known.sort(key=values.__getitem__, reverse=sort.descending)
+        indexes = known + absent
+    return indexes
+
+
+def _at(data: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        if not isinstance(data, dict):
+            return None
+        data = data.get(name)
+    return data
+
+
+def _comparable(value: Any, kind: ValueKind) -> Any:
+    if value is None:
+        return None
+    if kind == "decimal":
+        return Decimal(str(value))
+    if kind == "moment":
+        return datetime.fromisoformat(value)
+    return value
+
+
+def _not_negative(name: str, count: int) -> int:
+    if count < 0:
+        raise ValidationError({name: [f"it must be at least 0 (found {count})"]}, "query")
+    return count
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation names, through ``| None``."""
+    options = [annotation, *get_args(annotation)] if _is_union(annotation) else [annotation]
+    for option in options:
+        if (
+            isinstance(option, type)
+            and get_origin(option) is None
+            and issubclass(option, BaseModel)
+        ):
+            return option
+    return None
+
+
+def _is_union(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
+def _kind(annotation: Any) -> ValueKind:
+    options = get_args(annotation) if _is_union(annotation) else (annotation,)
+    for option in options:
+        leaf = get_args(option)[0] if hasattr(option, "__metadata__") else option
+        if not isinstance(leaf, type) or leaf is type(None):
+            continue
+        for base, kind in _KINDS:
+            if issubclass(leaf, base):
+                return kind
+    return "other"
+
+
+_KINDS: Final[tuple[tuple[type, ValueKind], ...]] = (
+    (bool, "boolean"),
+    (int, "number"),
+    (float, "number"),
+    (Decimal, "decimal"),
+    (datetime, "moment"),
+    (AwareDatetime, "moment"),  # type: ignore[arg-type]
+    (date, "text"),
+    (str, "text"),
+)

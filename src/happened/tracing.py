@@ -1,0 +1,64 @@
+"""Layer 1. Tracing: which message is being handled now, and so what a new message is part of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from happened.metadata import Metadata
+
+__all__ = ["Trace", "current_trace", "trace"]
+
+
+class Trace(NamedTuple):
+    """What a message made now inherits.
+
+    Attributes:
+        id: the id of the message that is being handled, which becomes the causation id;
+            ``None`` where a chain was entered from outside.
+        correlation_id: the id of the chain.
+        origin_stream: the stream of the message that started the chain, where it has one.
+
+    Example:
+        >>> from happened.tracing import Trace
+        >>> Trace("m2", "m1", "order-7").correlation_id
+        'm1'
+    """
+
+    id: str | None
+    correlation_id: str
+    origin_stream: str | None
+
+
+# While a message is handled, its metadata stand here: they hold all that a trace holds.
+current_trace: ContextVar[Trace | Metadata | None] = ContextVar(
+    "happened.current_trace", default=None
+)
+
+
+@contextmanager
+def trace(correlation_id: str, causation_id: str | None = None) -> Iterator[Trace]:
+    """Make the messages of a block part of a chain that began elsewhere.
+
+    Args:
+        correlation_id: the id of the chain, such as the id of a web request.
+        causation_id: the id of the message that led here; none by default.
+
+    Yields:
+        The trace that messages made in the block inherit.
+
+    Example:
+        >>> from happened import Event, trace
+        >>> class BookLent(Event):
+        ...     book_id: str
+        >>> with trace("request-17"):
+        ...     event = BookLent(book_id="b1")
+        >>> event.correlation_id, event.causation_id
+        ('request-17', None)
+    """
+    inherited = Trace(causation_id, correlation_id, None)
+    token = current_trace.set(inherited)
+    try:
+        yield inherited
+    finally:
+        current_trace.reset(token)
