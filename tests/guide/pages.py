@@ -1,5 +1,6 @@
 """Checks a page's fences by the table of rules, and makes what stands in them again."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,8 +168,11 @@ def bring_in(page: Page, place: Workplace) -> None:
         folder = path.relative_to(chapter_of(page.guide, path)).parent
         module = ".".join([*folder.parts, path.stem])
         run = place.run(compile(f"from {module} import *", page.name, "exec"))
+        file = getattr(sys.modules.get(module), "__file__", None)
         if run.error is not None and "raises" not in flags(path.read_text(encoding="utf-8")):
             page.problem(1, f"cannot import {path.name}: {said(run.error).strip()}")
+        elif file and not file.startswith(str(place.folder)):
+            page.problem(1, f"another module is called {module}: give {path.name} another name")
     page.shown.clear()
 
 

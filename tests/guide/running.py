@@ -147,6 +147,7 @@ class Workplace:
             [(logger, logger.handlers[:], logger.level) for logger in LOGGERS],
             sys.dont_write_bytecode,
         )
+        self._known = set(sys.modules)
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
         warnings.simplefilter("error")
@@ -177,11 +178,12 @@ class Workplace:
             logger.handlers[:] = handlers
             logger.setLevel(level)
         self._warnings.__exit__(None, None, None)
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            if file and Path(file).is_relative_to(self.folder):
+        inside = f"{self.folder}{os.sep}"
+        for name in [each for each in sys.modules if each not in self._known]:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(inside):
                 del sys.modules[name]
-        linecache.checkcache()
+        for file in [each for each in linecache.cache if each.startswith(inside)]:
+            del linecache.cache[file]
 
 
 WATCHED: list[set[Path]] = []

@@ -165,3 +165,14 @@ def readme(small: Small) -> Callable[[str, str], str]:
 
 def test_the_readme_holds_copies_that_are_compared(readme: Callable[[str, str], str]) -> None:
     assert "README.md:4: is stale" in readme("print(1)\n", "left: 2\n4\n")
+
+
+def test_a_program_with_the_name_of_another_module_is_caught(small: Small) -> None:
+    small.write("docs_src/ch01_shop/json.py", "copies = 1\n")
+    small.page(
+        *SHOWN.values(),
+        '```python\n--8<-- "ch01_shop/json.py"\n```\n',
+        "```python\nx = 1\n```\n",
+    )
+    expected = "docs/shop.md:1: another module is called json: give json.py another name"
+    assert small.problem() == expected

@@ -132,6 +132,18 @@ def test_data_that_no_program_opens_is_caught(small: Small) -> None:
     assert small.problem() == "docs_src/ch01_shop/shop.toml:1: no program of ch01_shop opened it"
 
 
+def test_settings_that_the_library_loads_are_found_to_be_loaded(small: Small) -> None:
+    small.write("docs_src/ch01_shop/pyproject.toml", '[tool.happened]\nstorage = "memory://"\n')
+    loads = 'import tomllib\n\nwith open("pyproject.toml", "rb") as file:\n    tomllib.load(file)\n'
+    small.write("docs_src/ch01_shop/settings.py", loads)
+    small.page(
+        *SHOWN.values(),
+        '```toml\n--8<-- "ch01_shop/pyproject.toml"\n```\n',
+        '```python\n--8<-- "ch01_shop/settings.py"\n```\n',
+    )
+    assert small.problems() == []
+
+
 TWO_IDS = """\
 from uuid import uuid4
 
