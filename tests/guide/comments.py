@@ -1,8 +1,9 @@
 """Keeps ``#>`` comments true: pytest-examples finds where each print's comment belongs.
 
 Only its collecting of prints is replaced: it takes a snapshot of the whole stack for each print,
-which costs more than most programs. Its rewriting of tracebacks is not used either: it builds frame
-objects by hand, and on Python 3.11 such a frame can end the whole run of pytest.
+which costs more than most programs. Its rewriting of tracebacks is not used either: it builds code
+objects by hand, on Python 3.11 with a line table in the old format, and pytest, reading that, ends
+the whole run with an internal error.
 """
 
 import re

@@ -104,7 +104,9 @@ def test_a_run_of_some_tests_makes_no_claim(project: Path, options: tuple[str, .
 
 RAISES = """\
 def deep(level: int) -> int:
-    return 1 // level if level < 1 else deep(level - 1)
+    if level < 1:
+        raise ValueError("too deep")
+    return deep(level - 1)
 
 
 deep(
@@ -121,9 +123,9 @@ def test_a_raising_example_is_one_failing_test_that_names_its_line(project: Path
     (project / "docs" / "raises.md").write_text(block, encoding="utf-8")
     status, said = run(project, "tests")
     assert status == 1
-    error = "raised ZeroDivisionError: integer division or modulo by zero"
-    assert f"docs_src/ch01_shop/raises.py:2: {error}" in said
-    assert f"docs/raises.md:5: {error}" in said
+    error = "raised ValueError: too deep"
+    assert f"docs_src/ch01_shop/raises.py:3: {error}" in said
+    assert f"docs/raises.md:6: {error}" in said
     assert any("2 failed, 2 passed" in line for line in said)
 
 
