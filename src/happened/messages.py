@@ -57,7 +57,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
     _containers: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
-        _metadata: Metadata  # pyright: ignore[reportUninitializedInstanceVariable]
+        _metadata: Metadata = pydantic.PrivateAttr()
         correlation_id: str = pydantic.Field(default="")
         causation_id: str | None = pydantic.Field(default=None)
         metadata: Mapping[str, Any] = pydantic.Field(default={})

@@ -161,8 +161,8 @@ class Entity(BaseModel, metaclass=ModelMeta):
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
 
     if TYPE_CHECKING:
-        _owner: "Entity | None"
-        _pending: bool
+        _owner: "Entity | None" = pydantic.PrivateAttr()
+        _pending: bool = pydantic.PrivateAttr()
         id: str = pydantic.Field(default="")
     else:
 
@@ -437,9 +437,9 @@ class Aggregate(Entity):
     _registered_in: ClassVar[object | None] = None
 
     if TYPE_CHECKING:
-        _events: list[Event]
-        _version: int
-        _next_position: int
+        _events: list[Event] = pydantic.PrivateAttr()
+        _version: int = pydantic.PrivateAttr()
+        _next_position: int = pydantic.PrivateAttr()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
