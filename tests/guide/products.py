@@ -13,6 +13,9 @@ from tests.guide.places import DIAGRAM, OUTPUT, PROGRAM, SESSIONS, Guide
 from tests.guide.running import Run, Workplace, line_of, said, scratch, short_traceback
 from tests.guide.services import absent, required
 
+MERMAID_LINES = 2
+"""A drawing has a first line that says what it is, and something drawn."""
+
 FLAG = re.compile(r"^# (needs|raises): (\w+)$")
 
 
@@ -118,6 +121,9 @@ def run_problems(name: str, ran: Ran, raises: str | None) -> list[str]:
         problems.append(f"{name}:{line}: raised {said(error).strip()}{expected}")
     if raises and error is None:
         problems.append(f"{name}:1: its first lines say it raises {raises}, but it raised nothing")
+    for ending, text in ran.diagrams.items():
+        if len(text.splitlines()) < MERMAID_LINES:
+            problems.append(f"{name}:1: its drawing {ending} shows nothing: {text.strip()!r}")
     if ran.run.err:
         problems.append(
             f"{name}:1: wrote to standard error, which no page shows: {ran.run.err.strip()}"

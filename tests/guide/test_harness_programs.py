@@ -30,6 +30,12 @@ CHANGED = {
         "left = sell(0)",
         "shop.py:6: raised ValueError",
     ),
+    "a drawing of nothing": (
+        "shop.py",
+        "\\n    shop -->|{left}| reader",
+        "",
+        "shop.py:1: its drawing .mmd shows nothing: 'flowchart LR'",
+    ),
     "no Python": ("shop.py", "left = ", "left == = ", "shop.py:11: raised"),
     "standard error": (
         "shop.py",
@@ -191,11 +197,14 @@ def test_a_program_that_raises_shows_how_its_traceback_ends(small: Small) -> Non
 
 
 def test_a_program_with_several_drawings_makes_several_files(small: Small) -> None:
-    text = 'whole_diagram = "flowchart LR"\norder_diagram = "flowchart TD"\n'
+    text = 'whole_diagram = "flowchart LR\\n a"\norder_diagram = "flowchart TD\\n a"\n'
     path = small.write("docs_src/ch01_shop/draws.py", text)
     made = make_source(small.guide, path)
     names = {file.name: text for file, text in made.files.items() if file.suffix == ".mmd"}
-    assert names == {"draws.whole.mmd": "flowchart LR\n", "draws.order.mmd": "flowchart TD\n"}
+    assert names == {
+        "draws.whole.mmd": "flowchart LR\n a\n",
+        "draws.order.mmd": "flowchart TD\n a\n",
+    }
 
 
 def test_a_program_that_needs_a_service_is_left_out_unless_services_are_required(
