@@ -23,6 +23,7 @@ How a chapter's author uses it
    ``chNN_topic/session.console`` and ``chNN_topic/session.pycon`` beside the programs.
 3. ``make examples`` runs everything, and writes what the programs printed and drew, what the
    sessions answered, and the ``#>`` comments, on pages too. Read ``git diff``.
+   ``python -m tests.guide.programs ch08 event-handlers`` does so for one chapter.
 4. ``make test`` compares, and says by page and line what nothing covers.
 
 The kinds of fence stand in one table, `tests.guide.rules.RULES`, the parts of a chapter's page in

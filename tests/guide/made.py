@@ -17,12 +17,14 @@ class Made:
 
     Attributes:
         files: What each file should hold; None where there should be no file.
+        read: What a file held when it was read; one that somebody changed since is not written.
         problems: What is wrong and cannot be made right by writing, each with its place.
         checked: What was checked, by kind.
         skipped: Why nothing was checked, where a service is absent.
     """
 
     files: dict[Path, str | None] = field(default_factory=dict)
+    read: dict[Path, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     checked: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     skipped: str | None = None
@@ -30,6 +32,7 @@ class Made:
     def add(self, other: "Made") -> None:
         """Take over what another part made."""
         self.files |= other.files
+        self.read |= other.read
         self.problems += other.problems
         for kind, names in other.checked.items():
             self.checked[kind] += names
@@ -56,7 +59,8 @@ def write(made: Made) -> list[Path]:
     """Write the files that are not what they should be, and return them."""
     written = []
     for path, text in made.files.items():
-        if stale(path, text):
+        changed = path in made.read and path.read_text(encoding="utf-8") != made.read[path]
+        if stale(path, text) and not changed:
             if text is None:
                 path.unlink()
             else:

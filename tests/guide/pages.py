@@ -35,7 +35,7 @@ class Page:
         self.name = guide.name(path)
         self.text = path.read_text(encoding="utf-8")
         self.fences = find_fences(self.text)
-        self.made = Made()
+        self.made = Made(read={path: self.text})
         self.bodies: dict[int, str] = {}
         self.shown: list[Path] = []
 

@@ -82,7 +82,7 @@ def run_program(guide: Guide, path: Path) -> Ran:
 def make_program(guide: Guide, path: Path) -> Made:
     """Run a program and return its output, its diagrams, and its own text with true comments."""
     made, name = Made(), guide.name(path)
-    source = path.read_text(encoding="utf-8")
+    source = made.read[path] = path.read_text(encoding="utf-8")
     said_first = flags(source)
     if "needs" in said_first and (why := absent(said_first["needs"])):
         if required():
@@ -145,7 +145,7 @@ def add_comments(made: Made, path: Path, name: str, source: str, run: Run) -> No
 def make_session(guide: Guide, path: Path) -> Made:
     """Run a session that has a file of its own, in a copy of its chapter's folder."""
     made, name = Made(), guide.name(path)
-    body = path.read_text(encoding="utf-8")
+    body = made.read[path] = path.read_text(encoding="utf-8")
     made.checked["sessions"].append(name)
     with scratch(chapter_of(guide, path)) as folder:
         try:

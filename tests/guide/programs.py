@@ -1,7 +1,9 @@
 """Makes the guide's outputs, diagrams, sessions and comments again: ``make examples``.
 
 ``python -m tests.guide.programs`` writes the files that changed, and only those; the tests call the
-same functions and compare. A second run changes no byte.
+same functions and compare. A second run changes no byte. With words, as in
+``python -m tests.guide.programs ch08 event-handlers``, only the sources and pages are made whose
+names contain one of them, and the counts.
 """
 
 import sys
@@ -15,19 +17,24 @@ from tests.guide.places import Guide
 from tests.guide.products import make_source
 
 
-def make_all(guide: Guide) -> Iterator[Made]:
+def make_all(guide: Guide, *words: str) -> Iterator[Made]:
     """Make every part of the guide, programs first: pages hold copies of what they print."""
-    for source in guide.sources_to_run:
+
+    def wanted(paths: list[Path]) -> list[Path]:
+        names = {path: guide.name(path) for path in paths}
+        return [path for path in paths if not words or any(word in names[path] for word in words)]
+
+    for source in wanted(guide.sources_to_run):
         yield make_source(guide, source)
-    for page in guide.pages:
+    for page in wanted(guide.pages):
         yield make_page(guide, page)
     yield make_figures(Guide(guide.root))
 
 
-def main(root: Path) -> int:
+def main(root: Path, *words: str) -> int:
     """Write what changed and name it; what has problems is left as it is, and 1 returned."""
     problems, count = [], 0
-    for made in make_all(Guide(root)):
+    for made in make_all(Guide(root), *words):
         problems += made.problems
         if made.skipped:
             print(f"left as it was: {made.skipped}")
@@ -41,4 +48,4 @@ def main(root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(__file__).resolve().parents[2]))
+    sys.exit(main(Path(__file__).resolve().parents[2], *sys.argv[1:]))

@@ -136,6 +136,22 @@ def test_what_has_problems_is_not_written(small: Small, capsys: pytest.CaptureFi
     assert "docs/shop.md:21: raised ValueError: sold out" in capsys.readouterr().err
 
 
+def test_only_the_named_parts_are_made(small: Small) -> None:
+    small.write("docs_src/ch01_shop/shop.out", "")
+    wrong = small.page("```python\nprint(1)\n```\n", name="docs/other.md")
+    assert main(small.root, "ch01_shop") == 0
+    assert small.read("docs_src/ch01_shop/shop.out") == "left: 2\n4\n"
+    assert "#> 1" not in wrong.read_text(encoding="utf-8")
+
+
+def test_a_page_that_somebody_changed_meanwhile_is_not_written(small: Small) -> None:
+    path = small.page("```python\nprint(1)\n```\n")
+    made = make_page(small.guide, path)
+    path.write_text("# Mine\n", encoding="utf-8")
+    assert write(made) == []
+    assert path.read_text(encoding="utf-8") == "# Mine\n"
+
+
 def test_only_what_differs_beyond_the_masks_is_written(small: Small) -> None:
     path = small.page(*SHOWN.values(), "```pycon\n>>> import uuid\n>>> uuid.uuid4()\n```\n")
     assert main(small.root) == 0
