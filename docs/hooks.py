@@ -1,0 +1,340 @@
+"""What the site's build adds to MkDocs: front-end files, marks in programs, Markdown copies."""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import re
+from collections.abc import Callable
+from html import escape, unescape
+from pathlib import Path
+from typing import Any
+
+from fontTools import subset  # type: ignore[import-untyped]
+from markdown import Markdown
+from markdown.extensions import Extension
+from markdown.preprocessors import Preprocessor
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import Abort, PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation, Section
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent
+MODULES = ROOT / "node_modules"
+FONTS = {
+    "figtree.woff2": "@fontsource-variable/figtree/files/figtree-latin-wght-normal.woff2",
+    "plex-mono.woff2": "@fontsource/ibm-plex-mono/files/ibm-plex-mono-latin-400-normal.woff2",
+}
+# ASCII, and the signs that prose and output use; the reader's own fonts have the other letters.
+LETTERS = [*range(0x20, 0x7F), *map(ord, "\u00a0·×éüöä–—‘’“”•…←→−")]
+MERMAID = "mermaid/dist"
+
+BRACE = re.compile(r"""[{}]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|url\([^'")][^)]*\)""")
+SELECTOR = re.compile(r"(?:[^,()\[\]]|\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\]]*\])+")
+CONFIG = re.compile(
+    r'(?P<name>[\w$]+)=(?P<helper>[\w$]+)\(\(\)=>(?P<copy>[\w$]+\(\{\},(?P<now>[\w$]+)\)),"getConfig"\)'
+)
+IMPORT = re.compile(r'(?:^|[;}\n])(?:import|export)\s*(?:[^"\'();]*?from)?\s*"(\.[^"]+)"')
+FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
+PYTHON = re.compile(r"^\s*(?:\{?\s*\.?(?:python|py|pycon)\b)")
+HIGHLIGHT = re.compile(r"[ \t]*#[ \t]*\(!\)[ \t]*$")
+FOR_TOOLS = re.compile(
+    r"[ \t]*#[ \t]*"
+    r"(?:noqa\b|type:[ \t]*ignore|pyright:|ruff:|mypy:|pragma:|needs:|raises:|fmt:)[^#\n]*(?=#|$)"
+)
+DIAGRAM = re.compile(r'<pre\s+class="mermaid"><code>(?P<source>.*?)\s*</code></pre>', re.DOTALL)
+LINK = re.compile(r"(?P<open>\]\(|^\[[^\]]+\]:\s*)(?P<path>[^)#:\s]+\.md)(?P<anchor>#[^)\s]*)?")
+HEADING = re.compile(r'<h[1-6][^>]* id="[^"]*"[^>]*>(.*?)(?:<a class="headerlink"|</h)', re.DOTALL)
+
+shown: dict[str, str] = {}  # a page's Markdown with its snippets filled in, by the page's path
+rendering: list[Page] = []  # the page that is being rendered
+
+
+class Programs(Preprocessor):
+    """Turns the marks in programs into highlighted lines, once the snippets are in."""
+
+    def run(self, lines: list[str]) -> list[str]:
+        plain, marked = [], []
+        position = 0
+        while position < len(lines):
+            end = self.end(lines, position)
+            piece = body = lines[position : end + 1]
+            if end > position and PYTHON.match(FENCE.match(lines[position])["info"]):  # type: ignore[index]
+                program, numbers = show(lines[position + 1 : end])
+                piece = [lines[position], *program, lines[end]]
+                body = [with_lines(lines[position], numbers), *program, lines[end]]
+            plain += piece
+            marked += body
+            position = end + 1
+        for page in rendering:  # the first text is the page; docstrings on it come later
+            shown.setdefault(page.file.src_uri, "\n".join(plain))
+        return marked
+
+    def end(self, lines: list[str], start: int) -> int:
+        """Where the fence that opens at a line is closed; the line itself if none opens there."""
+        opening = FENCE.match(lines[start])
+        if opening is None:
+            return start
+        closing = re.compile(rf"^[ \t>]*{opening['ticks']}[ \t]*$")
+        later = (number for number in range(start + 1, len(lines)) if closing.match(lines[number]))
+        return next(later, start)
+
+
+def show(program: list[str]) -> tuple[list[str], list[int]]:
+    """What a reader sees of some lines of a program, and the numbers of the lines to highlight."""
+    body: list[str] = []
+    numbers: list[int] = []
+    for line in program:
+        text = HIGHLIGHT.sub("", line)
+        highlighted = text != line
+        without = FOR_TOOLS.sub("", text).rstrip() if "#" in text else text
+        if without != text and (not without.strip() or without.strip() == "#"):
+            continue
+        if not without.strip() and len(body) > 1 and not body[-1].strip() and not body[-2].strip():
+            continue
+        body.append(without)
+        if highlighted:
+            numbers.append(len(body))
+    while body and not body[0].strip():
+        body.pop(0)
+        numbers = [number - 1 for number in numbers]
+    while body and not body[-1].strip():
+        body.pop()
+    return body, numbers
+
+
+def with_lines(fence: str, numbers: list[int]) -> str:
+    if not numbers:
+        return fence
+    option = f'hl_lines="{" ".join(map(str, numbers))}"'
+    return f"{fence[:-1]} {option}}}" if fence.rstrip().endswith("}") else f"{fence} {option}"
+
+
+class Guide(Extension):
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - the name is Markdown's
+        md.registerExtension(self)
+        # After pymdownx.snippets (32) and before pymdownx.superfences (25).
+        md.preprocessors.register(Programs(md), "happened-programs", 28)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    missing = [path for path in [*FONTS.values(), MERMAID] if not (MODULES / path).exists()]
+    if missing:
+        raise Abort(f"node_modules/{missing[0]} is missing: run `make setup`")
+    shown.clear()
+    config.extra_css[:] = [path for path in config.extra_css if "_mkdocstrings" not in str(path)]
+    config.markdown_extensions.append(Guide())  # type: ignore[arg-type]  # an instance is as good
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for name, path in FONTS.items():
+        font = smaller(MODULES / path)
+        files.append(File.generated(config, f"assets/fonts/{name}", content=font))
+    esm = MODULES / MERMAID
+    for script in [esm / "mermaid.esm.min.mjs", *(esm / "chunks/mermaid.esm.min").glob("*.mjs")]:
+        name = f"assets/mermaid/{script.relative_to(esm).as_posix()}"
+        text = faster(script.read_text(encoding="utf-8"))
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def faster(script: str) -> str:
+    """Mermaid copies its whole configuration at each look: a third of the time of a drawing.
+
+    The current configuration is only ever replaced, so one copy serves a turn of the event loop.
+    """
+    return CONFIG.sub(
+        r"kept,keptOf,\g<name>=\g<helper>(()=>keptOf===\g<now>&&kept||"
+        r"(setTimeout(()=>{kept=0}),keptOf=\g<now>,kept=\g<copy>),"
+        r'"getConfig")',
+        script,
+    )
+
+
+def smaller(font: Path) -> bytes:
+    """The font with the letters that the guide uses, as woff2."""
+    features = ["kern", "calt", "tnum"]
+    options = subset.Options(flavor="woff2", layout_features=features, hinting=False)
+    loaded = subset.load_font(str(font), options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(unicodes=LETTERS)
+    subsetter.subset(loaded)
+    out = io.BytesIO()
+    subset.save_font(loaded, out, options)
+    return out.getvalue()
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Number the chapters: every page of a part, from the front; the reference has none."""
+    number = 0
+    parts = [part for part in nav.items if isinstance(part, Section) and part.title != "Reference"]
+    for part in parts:
+        for page in part.children:
+            if isinstance(page, Page):
+                number += 1
+                page.meta_chapter = number  # type: ignore[attr-defined]
+                page.meta_part = part.title  # type: ignore[attr-defined]
+    return nav
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    rendering[:] = [page]
+    return markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    rendering.clear()
+    if not page.meta.get("description"):
+        raise PluginError(f"{page.file.src_uri}: the front matter has no description")
+
+    def frame(found: re.Match[str]) -> str:
+        source = found["source"]  # the plugin's fence leaves it as written, so it is made safe here
+        headings = HEADING.findall(html, 0, found.start())
+        title = re.search(r"^\s*accTitle:\s*(.+)$", source, re.MULTILINE)
+        below = unescape(re.sub(r"<[^>]+>", "", headings[-1])).strip() if headings else page.title
+        name = title[1].strip() if title else f"Diagram: {below}"
+        return (
+            f'<div class="diagram" role="group" tabindex="0" aria-label="{escape(name)}">'
+            f'<pre class="mermaid"><code>{escape(source, quote=False)}</code></pre></div>'
+        )
+
+    return DIAGRAM.sub(frame, html)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Name the Markdown copy in the head."""
+    # With the space the theme does not take the copy for a translation, and ask it for a sitemap.
+    here = '<link rel="alternate " type="text/markdown" href="index.md">'
+    return output.replace("</head>", f"{here}</head>", 1)
+
+
+def copy_of(page: Page) -> str:
+    """Return the address of a page's Markdown copy, from the site's root."""
+    return page.file.dest_uri.removesuffix(".html") + ".md"
+
+
+def as_copy(page: Page, config: MkDocsConfig) -> str:
+    """A page as plain Markdown whose links lead to the other pages' copies."""
+
+    def relink(found: re.Match[str]) -> str:
+        folder = posixpath.dirname(page.file.src_uri)
+        other = pages.get(posixpath.normpath(posixpath.join(folder, found["path"])))
+        if other is None:
+            return found[0]
+        start = posixpath.dirname(copy_of(page)) or "."
+        return f"{found['open']}{posixpath.relpath(copy_of(other), start)}{found['anchor'] or ''}"
+
+    pages = config.extra["copies"]
+    lines, fenced = [], False
+    for line in shown[page.file.src_uri].splitlines():
+        if FENCE.match(line):
+            fenced = not fenced
+        lines.append(line if fenced else LINK.sub(relink, line))
+    return "\n".join(lines).strip() + "\n"
+
+
+def on_env(env: Any, config: MkDocsConfig, files: Files) -> None:
+    config.extra["copies"] = {file.src_uri: file.page for file in files.documentation_pages()}
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    site = Path(config.site_dir)
+    pages: dict[str, Page] = config.extra["copies"]
+    text = [f"# {config.site_name}", "", f"> {config.site_description}", "", "## Pages", ""]
+    for page in in_reading_order(pages):
+        copy = copy_of(page)
+        (site / copy).write_text(as_copy(page, config), encoding="utf-8")
+        text.append(f"- [{page.title}]({copy}): {page.meta['description']}")
+    (site / "llms.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
+    search_on_demand(site, ROOT / "docs/scripts/search.js")
+    one_stylesheet(site)
+    loader = site / "scripts/mermaid.js"
+    parts = json.dumps(in_order(MODULES / MERMAID / "mermaid.esm.min.mjs"))
+    text = loader.read_text(encoding="utf-8").replace("parts = []", f"parts = {parts}")
+    loader.write_text(text, encoding="utf-8")
+
+
+def in_reading_order(pages: dict[str, Page]) -> list[Page]:
+    """Return the pages as the navigation has them."""
+    page = next((page for page in pages.values() if page.previous_page is None), None)
+    found = []
+    while page is not None:
+        found.append(page)
+        page = page.next_page
+    return found
+
+
+def in_order(entry: Path) -> list[str]:
+    """The files that a module imports, each after those that it needs itself."""
+    found: dict[Path, None] = {}
+
+    def visit(module: Path) -> None:
+        for name in IMPORT.findall(module.read_text(encoding="utf-8")):
+            needed = (module.parent / name).resolve()
+            if needed not in found:
+                visit(needed)
+                found[needed] = None
+
+    visit(entry)
+    return [path.relative_to(entry.parent.resolve()).as_posix() for path in found]
+
+
+def one_stylesheet(site: Path) -> None:
+    """Put the theme's rules that a page can need before ours, in one file."""
+    html = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
+    named = {name for value in re.findall(r'class="([^"]*)"', html) for name in value.split()}
+    (bundle,) = site.glob("assets/javascripts/bundle.*.js")
+    script = bundle.read_text(encoding="utf-8")
+    (theme,) = site.glob("assets/stylesheets/main.*.css")
+    text = re.sub(r"/\*.*?\*/", "", theme.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+    def wanted(selector: str) -> bool:
+        names = re.findall(r"\.([a-zA-Z][\w-]*)", re.sub(r":(?:not|is)\([^()]*\)", "", selector))
+        return all(name in named or name in script for name in names)
+
+    ours = site / "stylesheets/happened.css"
+    own = re.sub(r"(?s)/\*.*?\*/|(?m:^\s+|\n)", "", ours.read_text(encoding="utf-8"))
+    ours.write_text(without_unused(text, wanted) + own, encoding="utf-8")
+
+
+def without_unused(css: str, wanted: Callable[[str], bool]) -> str:
+    """The rules of a minified stylesheet that have a wanted selector, each with its wanted ones."""
+    rules, start = [], 0
+    while (opening := css.find("{", start)) > 0:
+        closing, depth = opening + 1, 1
+        while depth:
+            found = BRACE.search(css, closing)
+            if found is None:
+                raise PluginError("the theme's stylesheet has a brace that is not closed")
+            depth += {"{": 1, "}": -1}.get(found[0], 0)
+            closing = found.end()
+        head = css[start:opening]
+        start = closing
+        if ";" in head:  # a rule without a block, such as @charset, stands before this one
+            statement, _, head = head.rpartition(";")
+            rules.append(f"{statement};")
+        if head.startswith(("@media", "@supports", "@layer", "@container")):
+            inner = without_unused(css[opening + 1 : closing - 1], wanted)
+            rules += [f"{head}{{{inner}}}"] if inner else []
+        elif head.startswith("@"):
+            rules.append(f"{head}{css[opening:closing]}")
+        else:
+            selectors = [one for one in SELECTOR.findall(head) if wanted(one)]
+            rules += [",".join(selectors) + css[opening:closing]] if selectors else []
+    return "".join(rules)
+
+
+def search_on_demand(site: Path, script: Path) -> None:
+    """Let a page load the search's worker and its index when the reader searches, not before."""
+    workers = list((site / "assets/javascripts/workers").glob("search.*.min.js"))
+    index = site / "search/search_index.json"
+    content = json.loads(index.read_text(encoding="utf-8"))
+    (site / "search/index.json").write_text(json.dumps(content), encoding="utf-8")
+    index.write_text(json.dumps({"config": content["config"], "docs": []}), encoding="utf-8")
+    for worker in workers:
+        worker.rename(worker.with_name("lunr.js"))
+        worker.write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
+    (site / "scripts/search.js").unlink()

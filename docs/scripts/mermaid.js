@@ -1,0 +1,96 @@
+// Mermaid for pages with a diagram, from this site. The theme draws every `pre.mermaid` with
+// whatever stands here; the library itself is fetched for the first drawing.
+(() => {
+  const home = new URL("../assets/mermaid/", document.currentScript.src);
+  const parts = []; // the files of the library, those needed first in front; written here by the build
+  const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 50));
+  const pause = () => new Promise((then) => idle(then, { timeout: 500 }));
+  let settings;
+  let library;
+  let last = Promise.resolve();
+
+  // In small pieces, so that the page stays responsive: one file or one drawing at a time.
+  const load = async () => {
+    if (document.readyState !== "complete") await new Promise((then) => addEventListener("load", then, { once: true }));
+    for (const part of parts) {
+      document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: new URL(part, home) }));
+    }
+    for (const part of parts) {
+      await pause();
+      await import(new URL(part, home));
+    }
+    const { default: mermaid } = await import(new URL("mermaid.esm.min.mjs", home));
+    await pause();
+    mermaid.initialize({
+      ...settings,
+      startOnLoad: false,
+      suppressErrorRendering: true,
+      theme: "base",
+      fontFamily: "inherit",
+      themeCSS: settings.themeCSS + colours,
+      flowchart: { useMaxWidth: true, curve: "basis", nodeSpacing: 36, rankSpacing: 44, padding: 12 },
+      sequence: {
+        useMaxWidth: true, actorFontSize: 14, messageFontSize: 14, noteFontSize: 13,
+        actorMargin: 36, width: 132, height: 48, mirrorActors: false, wrap: false,
+        diagramMarginX: 8, diagramMarginY: 8, boxMargin: 8, messageMargin: 32,
+      },
+      state: { useMaxWidth: true },
+    });
+    return mermaid;
+  };
+
+  // What is in view is drawn at once, the rest when the reader comes near it or first does anything.
+  const used = new Promise((then) => {
+    for (const sign of ["scroll", "pointermove", "pointerdown", "keydown"]) {
+      addEventListener(sign, then, { once: true, passive: true });
+    }
+  });
+  const seen = (source) => {
+    const box = [...document.querySelectorAll("pre.mermaid")].find((pre) => pre.textContent === source);
+    const near = new Promise((then) => {
+      if (!box) return then();
+      new IntersectionObserver((entries, observer) => {
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        observer.disconnect();
+        then();
+      }, { rootMargin: "25%" }).observe(box);
+    });
+    return Promise.race([near, used]);
+  };
+
+  const draw = async (id, source) => {
+    const mermaid = await (library ??= load());
+    await pause();
+    await mermaid.parse(source);
+    await pause();
+    const drawn = await mermaid.render(id, source);
+    return { ...drawn, svg: drawn.svg.replace(/max-width: ([\d.]+)px;/, fit) };
+  };
+
+  // Colours are custom properties of the page, so a drawing follows the palette without being redrawn.
+  const kind = (name) => `
+    .node.${name} rect,.node.${name} polygon,.node.${name} path,.node.${name} circle{
+      fill:var(--${name}-bg)!important;stroke:var(--${name}-line)!important}
+    .node.${name} .nodeLabel{color:var(--${name}-fg)!important}`;
+  const colours = `
+    ${["command", "aggregate", "event", "handler"].map(kind).join("")}
+    .node rect,.node polygon,.node circle,.node path{stroke-width:1.25px!important}
+    marker path,marker polygon,marker circle{
+      fill:var(--md-mermaid-edge-color)!important;stroke:var(--md-mermaid-edge-color)!important}
+    .messageText,.noteText,.noteText>tspan,.actor>tspan,.nodeLabel,.edgeLabel{font-weight:500}
+    .noteText,.noteText>tspan{fill:var(--event-fg)!important}
+    .note{fill:var(--event-bg)!important;stroke:var(--event-line)!important}
+    .actor-line{stroke:var(--lifeline)!important}`;
+
+  // A drawing shrinks to the column as long as its text stays readable; then its box scrolls.
+  const fit = (_, width) =>
+    `display: block; margin: auto; max-width: ${width}px; min-width: ${Math.round(width * 0.78)}px;`;
+
+  window.mermaid = {
+    initialize: (given) => (settings = given),
+    render: (id, source) => {
+      const next = () => draw(id, source);
+      return seen(source).then(() => (last = last.then(next, next)));
+    },
+  };
+})();
