@@ -507,6 +507,9 @@ class Domain:
         Args:
             aggregate: the class.
 
+        Returns:
+            The repository: the one registered for the class, or a plain `Repository`.
+
         Raises:
             ConfigurationError: it is no aggregate of this domain, or `init` was not called.
         """
@@ -535,6 +538,20 @@ class Domain:
             ConfigurationError: `init` was not called.
             ConcurrencyError: at the end of the block; another writer changed an aggregate.
             ExceptionGroup: several handlers of the events failed; if one failed, its exception.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> shelf.init(traverse=False)
+            >>> books = shelf.repository_for(Book)
+            >>> with shelf.unit_of_work():
+            ...     books.add(Book(title="Emma"))
+            ...     books.add(Book(title="Persuasion"))
+            >>> books.query.count()
+            2
         """
         if not self.registry.resolved:
             self._not_ready()

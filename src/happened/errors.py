@@ -255,7 +255,7 @@ class BrokerError(HappenedError, OSError):
         broker: the broker's URL without its password.
 
     Example:
-        >>> from happened import BrokerError
+        >>> from happened.errors import BrokerError
         >>> print(BrokerError("nats://broker", "nobody answers; start the broker"))
         nats://broker: nobody answers; start the broker
     """

@@ -89,6 +89,16 @@ class FieldSpec:
 
         Args:
             annotation: the type of the values; a string is resolved later.
+
+        Returns:
+            An ``Annotated`` type with the constraints, the checks, and this declaration.
+
+        Example:
+            >>> from typing import get_args
+            >>> from happened.fields import FieldSpec
+            >>> spec = FieldSpec(type=str, constraints={"max_length": 20})
+            >>> get_args(spec.annotate(str))[-1] is spec
+            True
         """
         checks: list[Any] = []
         if self.choices is not None:
@@ -101,6 +111,14 @@ class FieldSpec:
 
         Args:
             optional: whether ``None`` is the default where none was declared.
+
+        Returns:
+            What ``pydantic.Field`` returns for this default.
+
+        Example:
+            >>> from happened.fields import FieldSpec
+            >>> FieldSpec(type=str, constraints={}, default="A1").value(optional=False).default
+            'A1'
         """
         if self.default is _UNSET:
             return Field(default=None) if optional else Field()

@@ -82,6 +82,9 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
         Args:
             **changes: the values to replace.
 
+        Returns:
+            A new object of the same class; this one stays as it is.
+
         Raises:
             ValidationError: a new value is wrong or unknown, or an invariant is broken.
 

@@ -86,6 +86,9 @@ class Repository(Generic[_A]):
         Args:
             id: its identity; what is not text is turned into text.
 
+        Returns:
+            A new object with the stored state; inside a unit of work, always the same one.
+
         Raises:
             NotFoundError: there is none.
         """
@@ -100,9 +103,24 @@ class Repository(Generic[_A]):
         Args:
             **values: conditions as `Query.filter` takes them.
 
+        Returns:
+            The aggregate, as `get` returns it.
+
         Raises:
             NotFoundError: there is none.
             ValidationError: there is no such field.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> shelf.init(traverse=False)
+            >>> books = shelf.repository_for(Book)
+            >>> books.add(Book(id="b1", title="Emma"))
+            >>> books.find_by(title="Emma").id
+            'b1'
         """
         found = self.query.filter(**values).first()
         if found is None:
@@ -119,6 +137,18 @@ class Repository(Generic[_A]):
             ConfigurationError: it is not of this repository's class.
             ConcurrencyError: another writer changed or removed it since it was got. Inside a
                 handler, this is raised at the end of the unit of work.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> shelf.init(traverse=False)
+            >>> books = shelf.repository_for(Book)
+            >>> books.add(Book(id="b1"))
+            >>> books.remove(books.get("b1"))
+            >>> "b1" in books
+            False
         """
         self._check(aggregate)
         current = self._current()
