@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import posixpath
 import re
 from collections.abc import Callable
@@ -41,12 +42,14 @@ FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$"
 PYTHON = re.compile(r"^\s*(?:\{?\s*\.?(?:python|py|pycon)\b)")
 HIGHLIGHT = re.compile(r"[ \t]*#[ \t]*\(!\)[ \t]*$")
 FOR_TOOLS = re.compile(
-    r"[ \t]*#[ \t]*"
-    r"(?:noqa\b|type:[ \t]*ignore|pyright:|ruff:|mypy:|pragma:|needs:|raises:|fmt:)[^#\n]*(?=#|$)"
+    r"[ \t]*#[ \t]*(?:noqa\b|type:[ \t]*ignore|pyright:|ruff:|mypy:|pragma:|needs:|raises:|fmt:)"
+    r"[^#\n]*(?P<next>#?)"
 )
 DIAGRAM = re.compile(r'<pre\s+class="mermaid"><code>(?P<source>.*?)\s*</code></pre>', re.DOTALL)
 LINK = re.compile(r"(?P<open>\]\(|^\[[^\]]+\]:\s*)(?P<path>[^)#:\s]+\.md)(?P<anchor>#[^)\s]*)?")
 HEADING = re.compile(r'<h[1-6][^>]* id="[^"]*"[^>]*>(.*?)(?:<a class="headerlink"|</h)', re.DOTALL)
+
+logging.getLogger("mkdocs.plugins.mermaid2.util").setLevel(logging.WARNING)  # it tells each page
 
 shown: dict[str, str] = {}  # a page's Markdown with its snippets filled in, by the page's path
 rendering: list[Page] = []  # the page that is being rendered
@@ -89,7 +92,7 @@ def show(program: list[str]) -> tuple[list[str], list[int]]:
     for line in program:
         text = HIGHLIGHT.sub("", line)
         highlighted = text != line
-        without = FOR_TOOLS.sub("", text).rstrip() if "#" in text else text
+        without = FOR_TOOLS.sub(lambda found: f"  {found['next']}", text).rstrip()
         if without != text and (not without.strip() or without.strip() == "#"):
             continue
         if not without.strip() and len(body) > 1 and not body[-1].strip() and not body[-2].strip():
