@@ -90,7 +90,6 @@ class Order(Aggregate):
     # --8<-- [end:ship]
 
 
-# --8<-- [start:run]
 shelf.init()
 
 order = Order(id="o1", credit=3000)
@@ -104,4 +103,3 @@ print("quantity:", order.lines[0].quantity)
 
 order.ship("T-1")
 print(order.status, order.tracking)
-# --8<-- [end:run]
