@@ -1,15 +1,26 @@
 """Layer 3. The port for storages: what a database must do, and where its adapter is found."""
 
+# pyright: reportReturnType=false
+# The methods of a protocol have no bodies.
+
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from happened.errors import ConfigurationError
 from happened.metadata import Metadata
 from happened.query import Criteria, Page
 
-__all__ = ["Collection", "Document", "Storage", "StoredMessage", "Transaction", "open_storage"]
+__all__ = [
+    "Collection",
+    "Document",
+    "Storage",
+    "StoredMessage",
+    "Transaction",
+    "open_storage",
+    "storage_problem",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,7 @@ class Collection:
     unique: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One aggregate as it is stored.
 
     Attributes:
@@ -52,8 +62,7 @@ class Document:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """One message as it is stored.
 
     Attributes:
@@ -128,7 +137,7 @@ class Transaction(Protocol):
         Args:
             category: the stream category of the aggregate.
             id: its identity.
-            expected: the version it has in the storage.
+            expected: the version it has in the storage. What this transaction wrote counts.
 
         Raises:
             ConcurrencyError: it has another version; a storage may raise this at `commit`.
@@ -139,9 +148,12 @@ class Transaction(Protocol):
         """Append messages to their streams, in this order.
 
         Args:
-            messages: with stream and position in their metadata.
+            messages: with stream and position in their metadata. The first of a stream stands
+                at position 0, and each one right behind the one before it.
 
         Raises:
+            ConcurrencyError: a position is not the next one of its stream; a storage may raise
+                this at `commit`.
             StorageError: the storage cannot be reached.
         """
 
@@ -149,7 +161,8 @@ class Transaction(Protocol):
         """Make all writes of this transaction permanent and visible, together.
 
         Raises:
-            ConcurrencyError: a document has another version than expected. Nothing was written.
+            ConcurrencyError: a document has another version than expected, or a message is not
+                the next one of its stream. Nothing was written.
             ValidationError: a unique field has a value that is stored already. Nothing was written.
             StorageError: the storage cannot be reached.
         """
@@ -224,6 +237,24 @@ class Storage(Protocol):
 _ADAPTERS: Final = {"memory": "happened.adapters.memory:MemoryStorage"}
 
 
+def storage_problem(url: str) -> str | None:
+    """Return what is wrong with the URL of a storage, or ``None``; nothing is opened.
+
+    Args:
+        url: where the storage is.
+
+    Example:
+        >>> from happened.storage import storage_problem
+        >>> storage_problem("memory:")
+        "no adapter for it; there is one for 'memory://'"
+    """
+    scheme, mark, _ = url.partition("://")
+    if mark and scheme in _ADAPTERS:
+        return None
+    known = ", ".join(f"'{name}://'" for name in sorted(_ADAPTERS))
+    return f"no adapter for it; there is one for {known}"
+
+
 def open_storage(url: str) -> Storage:
     """Open a storage.
 
@@ -241,9 +272,8 @@ def open_storage(url: str) -> Storage:
         >>> open_storage("memory://").url
         'memory://'
     """
-    scheme, mark, _ = url.partition("://")
-    if not mark or scheme not in _ADAPTERS:
-        known = ", ".join(f"'{name}://'" for name in sorted(_ADAPTERS))
-        raise ConfigurationError(f"storage {url!r}: no adapter for it; there is one for {known}")
-    module, _, name = _ADAPTERS[scheme].partition(":")
+    problem = storage_problem(url)
+    if problem:
+        raise ConfigurationError(f"storage {url!r}: {problem}")
+    module, _, name = _ADAPTERS[url.partition("://")[0]].partition(":")
     return cast("Storage", getattr(importlib.import_module(module), name)(url))

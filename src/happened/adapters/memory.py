@@ -15,9 +15,14 @@ from happened.streams import stream as stream_name
 
 __all__ = ["MemoryStorage"]
 
+_Writes = dict[tuple[str, str], tuple[Document | None, int]]
+"""Category and id to what is written, ``None`` where it is removed, and the version before."""
+
 
 class _Table:
-    """The documents of one category."""
+    """The documents of one category. Whoever uses it holds the lock of the storage."""
+
+    __slots__ = ("parsed", "rows", "unique")
 
     def __init__(self) -> None:
         self.rows: dict[str, Document] = {}
@@ -25,7 +30,7 @@ class _Table:
         self.unique: dict[str, dict[Any, str]] = {}
 
     def data(self, document: Document) -> dict[str, Any]:
-        """The document as plain data, parsed once and never changed."""
+        """The document as plain data, which nobody changes; what is stored is parsed once."""
         if self.rows.get(document.id) is not document:
             return _parsed(document)
         found = self.parsed.get(document.id)
@@ -33,29 +38,23 @@ class _Table:
             found = self.parsed[document.id] = _parsed(document)
         return found
 
-    def put(self, document: Document) -> None:
-        for field, taken in self.unique.items():
-            self.release(document.id, field)
-            value = self.key(document, field)
-            if value is not None:
-                taken[value] = document.id
-        self.rows[document.id] = document
-        self.parsed.pop(document.id, None)
-
-    def drop(self, id: str) -> None:
-        for field in self.unique:
-            self.release(id, field)
-        self.rows.pop(id, None)
+    def put(self, id: str, document: Document | None) -> None:
         self.parsed.pop(id, None)
+        if document is None:
+            self.rows.pop(id, None)
+        else:
+            self.rows[id] = document
 
-    def release(self, id: str, field: str) -> None:
+    def release(self, id: str) -> None:
+        """Free the unique values of a document."""
         before = self.rows.get(id)
-        if before is not None:
-            self.unique[field].pop(self.key(before, field), None)
+        for field, taken in self.unique.items():
+            taken.pop(self.value(before, field), None)
 
-    def key(self, document: Document, field: str) -> Any:
-        value = self.data(document).get(field)
-        return value if value is None or isinstance(value, str | int | float) else json.dumps(value)
+    def value(self, document: Document | None, field: str) -> Any:
+        """What must be unique: the value of a field, as something that can be a key."""
+        value = None if document is None else self.data(document).get(field)
+        return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 class MemoryStorage:
@@ -92,9 +91,9 @@ class MemoryStorage:
                 table = self._tables[collection.category]
                 for field in collection.unique:
                     if field not in table.unique:
-                        table.unique[field] = {
-                            table.key(row, field): row.id for row in table.rows.values()
-                        }
+                        taken = {table.value(row, field): row.id for row in table.rows.values()}
+                        taken.pop(None, None)
+                        table.unique[field] = taken
 
     def begin(self) -> "MemoryTransaction":
         """See `Storage`."""
@@ -104,21 +103,21 @@ class MemoryStorage:
 
     def read(self, stream: str, start: int = 0, limit: int = 1000) -> list[StoredMessage]:
         """See `Storage`."""
-        places = self._streams.get(stream, [])
-        return [self._numbered(place) for place in places[start : start + limit]]
+        with self._lock:
+            places = self._streams.get(stream, [])
+            return [self._numbered(place) for place in places[start : start + limit]]
 
     def read_category(
         self, category: str | None, start: int = 0, limit: int = 1000
     ) -> list[StoredMessage]:
         """See `Storage`."""
-        if category is None:
-            return [
-                self._numbered(place)
-                for place in range(start, min(start + limit, len(self._messages)))
-            ]
-        places = self._categories.get(category, [])
-        first = bisect_left(places, start)
-        return [self._numbered(place) for place in places[first : first + limit]]
+        with self._lock:
+            if category is None:
+                end = min(start + limit, len(self._messages))
+                return [self._numbered(place) for place in range(start, end)]
+            places = self._categories.get(category, [])
+            first = bisect_left(places, start)
+            return [self._numbered(place) for place in places[first : first + limit]]
 
     def close(self) -> None:
         """See `Storage`."""
@@ -128,50 +127,65 @@ class MemoryStorage:
         message = self._messages[place]
         return StoredMessage(message.metadata._replace(global_position=place), message.data)
 
-    def _apply(self, transaction: "MemoryTransaction") -> None:
+    def _apply(self, writes: _Writes, messages: list[StoredMessage]) -> None:
         """Check everything, then write everything: the lock makes both one step."""
         with self._lock:
-            for (category, id), (document, expected) in transaction.writes.items():
+            has_unique = False
+            for (category, id), (_, expected) in writes.items():
                 table = self._tables[category]
                 stored = table.rows.get(id)
-                found = stored.version if stored else 0
+                found = 0 if stored is None else stored.version
                 if found != expected:
-                    raise ConcurrencyError(
-                        stream_name(category, id), expected=expected, found=found
-                    )
-                if document is not None and table.unique:
-                    self._check_unique(table, category, document, transaction)
-            for (category, id), (document, _) in transaction.writes.items():
-                if document is None:
-                    self._tables[category].drop(id)
-                else:
-                    self._tables[category].put(document)
-            for message in transaction.messages:
+                    name = stream_name(category, id)
+                    raise ConcurrencyError(name, expected=expected, found=found)
+                has_unique = has_unique or bool(table.unique)
+            claims = self._claims(writes) if has_unique else {}
+            if messages:
+                self._check_positions(messages)
+            if has_unique:
+                for category, id in writes:
+                    self._tables[category].release(id)
+                for (category, field, value), id in claims.items():
+                    self._tables[category].unique[field][value] = id
+            for (category, id), (document, _) in writes.items():
+                self._tables[category].put(id, document)
+            for message in messages:
                 place = len(self._messages)
                 name = message.metadata.stream or ""
                 self._messages.append(message)
                 self._streams[name].append(place)
                 self._categories[category_of(name)].append(place)
 
-    def _check_unique(
-        self, table: _Table, category: str, document: Document, transaction: "MemoryTransaction"
-    ) -> None:
-        for field, taken in table.unique.items():
-            value = table.key(document, field)
-            holder = taken.get(value)
-            others = {id for (kind, id) in transaction.writes if kind == category}
-            doubles = [
-                id
-                for (kind, id), (other, _) in transaction.writes.items()
-                if kind == category
-                and id != document.id
-                and other is not None
-                and table.key(other, field) == value
-            ]
-            if value is not None and (doubles or holder not in (None, document.id, *others)):
-                raise ValidationError(
-                    {field: [f"it must be unique, and {value!r} is stored already"]}, category
-                )
+    def _claims(self, writes: _Writes) -> dict[tuple[str, str, Any], str]:
+        """Who has which unique value after these writes; that two have one is refused."""
+        claims: dict[tuple[str, str, Any], str] = {}
+        for (category, id), (document, _) in writes.items():
+            table = self._tables[category]
+            for field, taken in table.unique.items():
+                value = table.value(document, field)
+                if value is None:
+                    continue
+                holder = taken.get(value)
+                if holder is None or (category, holder) in writes:
+                    holder = id
+                if claims.setdefault((category, field, value), holder) != id:
+                    raise ValidationError(
+                        {field: [f"it must be unique, and {value!r} is stored already"]}, category
+                    )
+        return claims
+
+    def _check_positions(self, messages: list[StoredMessage]) -> None:
+        """Each message is the next one of its stream."""
+        ends: dict[str | None, int] = {}
+        for metadata, _ in messages:
+            name = metadata.stream
+            end = ends.get(name)
+            if end is None:
+                end = len(self._streams.get(name or "", ()))
+            if metadata.position != end:
+                expected = metadata.position or 0
+                raise ConcurrencyError(name or "", expected=expected, found=end)
+            ends[name] = end + 1
 
 
 class MemoryTransaction:
@@ -190,64 +204,72 @@ class MemoryTransaction:
         True
     """
 
-    __slots__ = ("messages", "storage", "writes")
+    __slots__ = ("_messages", "_storage", "_writes")
 
     def __init__(self, storage: MemoryStorage) -> None:
-        self.storage = storage
-        self.writes: dict[tuple[str, str], tuple[Document | None, int]] = {}
-        self.messages: list[StoredMessage] = []
+        self._storage = storage
+        self._writes: _Writes = {}
+        self._messages: list[StoredMessage] = []
 
     def load(self, category: str, id: str) -> Document | None:
         """See `Transaction`."""
-        written = self.writes.get((category, id))
+        written = self._writes.get((category, id))
         if written is not None:
             return written[0]
-        return self.storage._tables[category].rows.get(id)
+        with self._storage._lock:
+            return self._storage._tables[category].rows.get(id)
 
     def find(self, category: str, criteria: Criteria) -> Page[Document]:
         """See `Transaction`."""
-        table = self.storage._tables[category]
-        rows = dict(table.rows)
-        for (kind, id), (document, _) in self.writes.items():
-            if kind == category:
-                if document is None:
-                    rows.pop(id, None)
-                else:
-                    rows[id] = document
-        found, data = [], []
-        for row in rows.values():
-            values = table.data(row)
-            if all(condition.matches(values) for condition in criteria.filters):
-                found.append(row)
-                data.append(values)
-        order = ranked(data, criteria.sorts) if criteria.sorts else range(len(found))
+        table = self._storage._tables[category]
+        with self._storage._lock:
+            rows = {id: (row, table.data(row)) for id, row in table.rows.items()}
+        for (kind, id), (document, _) in self._writes.items():
+            if kind == category and document is not None:
+                rows[id] = (document, _parsed(document))
+            elif kind == category:
+                rows.pop(id, None)
+        found = [
+            (row, data)
+            for row, data in rows.values()
+            if all(condition.matches(data) for condition in criteria.filters)
+        ]
+        if criteria.sorts:
+            order = ranked([data for _, data in found], criteria.sorts)
+            found = [found[index] for index in order]
         end = None if criteria.limit is None else criteria.offset + criteria.limit
-        return Page([found[index] for index in order[criteria.offset : end]], len(found))
+        return Page([row for row, _ in found[criteria.offset : end]], len(found))
 
     def save(self, category: str, document: Document, *, expected: int) -> None:
         """See `Transaction`."""
-        key = (category, document.id)
-        written = self.writes.get(key)
-        self.writes[key] = (document, expected if written is None else written[1])
+        self._write((category, document.id), document, expected)
 
     def remove(self, category: str, id: str, *, expected: int) -> None:
         """See `Transaction`."""
-        key = (category, id)
-        written = self.writes.get(key)
-        self.writes[key] = (None, expected if written is None else written[1])
+        self._write((category, id), None, expected)
+
+    def _write(self, key: tuple[str, str], document: Document | None, expected: int) -> None:
+        written = self._writes.get(key)
+        if written is not None:
+            before, first = written
+            found = before.version if before else 0
+            if found != expected:
+                raise ConcurrencyError(stream_name(*key), expected=expected, found=found)
+            expected = first
+        self._writes[key] = (document, expected)
 
     def append(self, messages: Sequence[StoredMessage]) -> None:
         """See `Transaction`."""
-        self.messages.extend(messages)
+        self._messages.extend(messages)
 
     def commit(self) -> None:
         """See `Transaction`."""
-        self.storage._apply(self)
+        self._storage._apply(self._writes, self._messages)
         self.rollback()
 
     def rollback(self) -> None:
         """See `Transaction`."""
-        self.writes, self.messages = {}, []
+        self._writes, self._messages = {}, []
 
 
 def _parsed(document: Document) -> dict[str, Any]:
