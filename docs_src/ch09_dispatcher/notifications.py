@@ -66,7 +66,7 @@ def write_log(event: Event) -> None:
 # --8<-- [start:run]
 async def main() -> None:
     await dispatcher.dispatch(OrderShipped(order_id="o1", email="ada@example.com"))
-    gift = GiftShipped(order_id="o2", email="ben@example.com", greeting="Happy birthday!")
+    gift = GiftShipped(order_id="o2", email="ben@example.com", greeting="Enjoy it!")
     await dispatcher.dispatch(gift)
     print(f"{counter.shipped} parcels, {counter.greetings} greeting")
 

@@ -34,9 +34,9 @@ class OrderConfirmed(Event):
 class Inventory(Aggregate):
     copies: int
 
-    def reserve(self, copies: int, reserved_for: str) -> None:
+    def reserve(self, copies: int, held_for: str) -> None:
         self.copies -= copies
-        self.raise_(CopiesReserved(book_id=self.id, copies=copies, reserved_for=reserved_for))
+        self.raise_(CopiesReserved(book_id=self.id, copies=copies, held_for=held_for))
         if self.copies < 5:
             self.raise_(StockRanLow(book_id=self.id, copies=self.copies))
 
@@ -46,7 +46,7 @@ class Inventory(Aggregate):
 class CopiesReserved(Event):
     book_id: str
     copies: int
-    reserved_for: str
+    held_for: str
 
 
 @shelf.event(part_of=Inventory)
@@ -76,14 +76,14 @@ class Orders:
 def reserve_copies(event: OrderPlaced) -> None:
     inventories = current_domain.repository_for(Inventory)
     inventory = inventories.get(event.book_id)
-    inventory.reserve(event.copies, reserved_for=event.order_id)
+    inventory.reserve(event.copies, held_for=event.order_id)
     inventories.add(inventory)
 
 
 @shelf.on(CopiesReserved, source_stream="order")  # (1)!
 def confirm_order(event: CopiesReserved) -> None:
     orders = current_domain.repository_for(Order)
-    order = orders.get(event.reserved_for)
+    order = orders.get(event.held_for)
     order.confirm()
     orders.add(order)
 
