@@ -28,7 +28,8 @@ class Book(Aggregate):
 @shelf.repository(part_of=Book)
 class Books(Repository[Book]):
     def running_out(self) -> list[Book]:
-        return self.query.filter(copies__lte=2).order_by("copies", "title").all().items
+        found = self.query.filter(copies__lte=2).order_by("copies", "title")
+        return found.all().items
 
 
 # --8<-- [end:repository]
@@ -36,10 +37,15 @@ class Books(Repository[Book]):
 shelf.init()
 
 books = shelf.repository_for(Book)
-books.add(Book(id="b1", title="Emma", author="Austen", price=Money(cents=1250), copies=3))
-books.add(Book(id="b2", title="Persuasion", author="Austen", price=Money(cents=990), copies=1))
-books.add(Book(id="b3", title="Villette", author="Brontë", price=Money(cents=1400), copies=7))
-books.add(Book(id="b4", title="Shirley", author="Brontë", price=Money(cents=1400)))
+catalogue = [
+    ("b1", "Emma", "Austen", 1250, 3),
+    ("b2", "Persuasion", "Austen", 990, 1),
+    ("b3", "Villette", "Brontë", 1400, 7),
+    ("b4", "Shirley", "Brontë", 1400, 0),
+]
+for id, title, author, cents, copies in catalogue:
+    price = Money(cents=cents)
+    books.add(Book(id=id, title=title, author=author, price=price, copies=copies))
 # --8<-- [end:add]
 
 # --8<-- [start:use]
