@@ -1,6 +1,7 @@
 """Layer R. Configuration: the keys, their values, and where each value came from."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from happened.errors import ConfigurationError
 from happened.registry import nearest
+from happened.storage import storage_problem
 
 __all__ = ["Config", "load_config"]
 
@@ -53,7 +55,7 @@ class Config(Mapping[str, Any]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"Config({self._values!r})"
+        return f"Config({_without_password(self._values)})"
 
     def source(self, key: str) -> str:
         """Return where a value came from.
@@ -113,12 +115,13 @@ def load_config(
     for key, value, source, shown in layers:
         where = "" if source in ("code", shown) else f"{source}: "
         if key not in _KEYS:
-            near = nearest(key, _KEYS)
+            known = (_PREFIX + name.upper() if source == shown else name for name in _KEYS)
+            near = nearest(shown if source == shown else key, known)
             problems.append(f"{where}{shown} is not a configuration key{near}")
             continue
         problem = _problem(key, value)
         if problem:
-            problems.append(f"{where}{shown}={value!r}: {problem}")
+            problems.append(f"{where}{shown}={_without_password(value)}: {problem}")
         found[key], sources[key] = value, source
     if problems:
         raise ConfigurationError(f"domain {domain!r}: {problem}" for problem in problems)
@@ -127,8 +130,6 @@ def load_config(
 
 def _problem(key: str, value: Any) -> str | None:
     spec = _KEYS[key]
-    if value is None and spec.default is None:
-        return None
     if not isinstance(value, str):
         return f"expected text, found {type(value).__name__}"
     if value in spec.later:
@@ -138,21 +139,32 @@ def _problem(key: str, value: Any) -> str | None:
         return f"expected {allowed}{nearest(value, spec.values)}"
     if key == "broker":
         return "this release has no brokers; remove the setting"
-    return None
+    return storage_problem(value) if key == "storage" else None
+
+
+def _without_password(value: object) -> str:
+    return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", repr(value))
 
 
 def _file_settings(folder: Path, problems: list[str]) -> Iterator[tuple[str, Any, str, str]]:
     """The ``[tool.happened]`` table of the nearest ``pyproject.toml`` that has one."""
     for parent in (folder, *folder.parents):
         path = parent / "pyproject.toml"
-        if not path.is_file():
-            continue
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("happened")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            table = _tool_table(path) if path.is_file() else None
+        except (OSError, ValueError) as error:
             problems.append(f"{path}: it cannot be read: {error}")
             return
-        if isinstance(table, dict):
+        if table is not None:
             for key, value in table.items():
                 yield key, value, str(path), f"[tool.happened] {key}"
             return
+
+
+def _tool_table(path: Path) -> dict[str, Any] | None:
+    """The ``[tool.happened]`` table of a file, ``None`` where it has none."""
+    tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
+    table = tools.get("happened") if isinstance(tools, dict) else tools
+    if table is None or isinstance(table, dict):
+        return table
+    raise ValueError("[tool.happened] is not a table")

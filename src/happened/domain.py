@@ -3,10 +3,11 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar, cast, overload
 
 from happened.config import Config, load_config
@@ -76,7 +77,7 @@ class Domain:
             "broker": broker,
             **unknown,
         }
-        caller = sys._getframe(1).f_globals
+        caller = _maker(self)
         place = caller.get("__file__")
         self.name = name
         self.config: Config = load_config(
@@ -88,20 +89,22 @@ class Domain:
         self.storage = open_storage(self.config["storage"])
         self.observers: list[Observer] = []
         self.processor = Processor(self.registry, self.storage, self.observers)
-        self._package: str = caller.get("__package__") or ""
+        self._package = (
+            "" if caller.get("__name__") == "__main__" else caller.get("__package__") or ""
+        )
         self._repositories: dict[type, Repository[Any]] = {}
 
     @overload
     def aggregate(self, cls: _T, /) -> _T: ...
     @overload
-    def aggregate(self, *, stream_category: str | None = None) -> Callable[[_T], _T]: ...
-    def aggregate(self, cls: _T | None = None, /, *, stream_category: str | None = None) -> Any:
+    def aggregate(self, /, *, stream_category: str | None = None) -> Callable[[_T], _T]: ...
+    def aggregate(self, cls: Any = None, /, *, stream_category: str | None = None) -> Any:
         """Register an aggregate.
 
         Args:
             cls: the class; its base is added if it names none.
-            stream_category: the category of its streams; by default the class name in small letters, its
-                words joined by underscores.
+            stream_category: the category of its streams; by default the class name in small
+                letters, its words joined by underscores.
 
         Returns:
             The class with its base; or, called with options, the decorator.
@@ -124,8 +127,8 @@ class Domain:
     @overload
     def entity(self, cls: _T, /) -> _T: ...
     @overload
-    def entity(self, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]: ...
-    def entity(self, cls: _T | None = None, /, *, part_of: type[Any] | str | None = None) -> Any:
+    def entity(self, /, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]: ...
+    def entity(self, cls: Any = None, /, *, part_of: type[Any] | str | None = None) -> Any:
         """Register an entity inside an aggregate.
 
         Args:
@@ -155,8 +158,8 @@ class Domain:
     @overload
     def value_object(self, cls: _T, /) -> _T: ...
     @overload
-    def value_object(self) -> Callable[[_T], _T]: ...
-    def value_object(self, cls: _T | None = None, /) -> Any:
+    def value_object(self, /) -> Callable[[_T], _T]: ...
+    def value_object(self, cls: Any = None, /) -> Any:
         """Register a value object.
 
         Args:
@@ -183,11 +186,16 @@ class Domain:
     def command(self, cls: _T, /) -> _T: ...
     @overload
     def command(
-        self, *, part_of: type[Any] | str | None = None, name: str | None = None, version: int = 1
+        self,
+        /,
+        *,
+        part_of: type[Any] | str | None = None,
+        name: str | None = None,
+        version: int = 1,
     ) -> Callable[[_T], _T]: ...
     def command(
         self,
-        cls: _T | None = None,
+        cls: Any = None,
         /,
         *,
         part_of: type[Any] | str | None = None,
@@ -226,11 +234,16 @@ class Domain:
     def event(self, cls: _T, /) -> _T: ...
     @overload
     def event(
-        self, *, part_of: type[Any] | str | None = None, name: str | None = None, version: int = 1
+        self,
+        /,
+        *,
+        part_of: type[Any] | str | None = None,
+        name: str | None = None,
+        version: int = 1,
     ) -> Callable[[_T], _T]: ...
     def event(
         self,
-        cls: _T | None = None,
+        cls: Any = None,
         /,
         *,
         part_of: type[Any] | str | None = None,
@@ -408,7 +421,16 @@ class Domain:
             >>> books.titled("Emma").id
             'b1'
         """
-        return self._registering("repository", part_of=part_of)
+
+        def register(cls: type[Any]) -> type[Any]:
+            if not issubclass(cls, Repository):
+                own = {
+                    name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")
+                }
+                cls = type(cls.__name__, (cls, Repository), own)
+            return self.registry.add("repository", cls, part_of=part_of)
+
+        return register  # type: ignore[return-value]
 
     def _registering(self, kind: Kind, **options: Any) -> Callable[[Any], Any]:
         def register(target: Any) -> Any:
@@ -434,7 +456,7 @@ class Domain:
             ConfigurationError: with every mistake in the composition.
         """
         if traverse and self._package:
-            _import_all(self._package)
+            self._import_all()
         self.registry.resolve()
         self.storage.prepare(
             [
@@ -490,10 +512,11 @@ class Domain:
         """
         if not self.registry.resolved:
             self._not_ready()
-        if type(event) not in self.registry.messages.values():
+        kind = type(event)
+        if not isinstance(event, Event) or kind not in self.registry.messages.values():
             raise ConfigurationError(
                 f"domain {self.name!r}: {event!r} is no event of this domain; register "
-                f"{type(event).__name__} with @domain.event(part_of=...)"
+                f"{kind.__name__} with @domain.event(part_of=...)"
             )
         token = _active.set(self)
         try:
@@ -525,7 +548,7 @@ class Domain:
         return found
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[UnitOfWork]:
+    def unit_of_work(self) -> Generator[UnitOfWork]:
         """Make all that a block does with repositories one transaction.
 
         The events that were raised are dispatched after it has committed. If the block raises,
@@ -559,7 +582,7 @@ class Domain:
             yield unit
 
     @contextmanager
-    def domain_context(self) -> Iterator["Domain"]:
+    def domain_context(self) -> Generator["Domain"]:
         """Make `current_domain` mean this domain in a block.
 
         Yields:
@@ -580,18 +603,35 @@ class Domain:
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"
 
+    def _import_all(self) -> None:
+        """Import every module of the domain's package and of the packages in it."""
+        package = sys.modules[self._package]
+        for module in pkgutil.walk_packages(package.__path__, f"{self._package}."):
+            if module.name.endswith(".__main__"):
+                continue
+            try:
+                importlib.import_module(module.name)
+            except Exception as error:
+                raise ConfigurationError(
+                    f"domain {self.name!r}: the module {module.name} cannot be imported: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+
     def _not_ready(self) -> None:
         raise ConfigurationError(
             f"domain {self.name!r} is not ready; call init() once everything is registered"
         )
 
 
-def _import_all(package: str) -> None:
-    """Import every module of a package and of the packages in it."""
-    root = sys.modules[package]
-    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
-        if not module.name.endswith(".__main__"):
-            importlib.import_module(module.name)
+def _maker(domain: Domain) -> dict[str, Any]:
+    """The names of the module in which a domain is made: the first outside of its own methods."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        first = frame.f_code.co_varnames[:1]
+        if not first or frame.f_locals.get(first[0]) is not domain:
+            return frame.f_globals
+        frame = frame.f_back
+    return {}
 
 
 class _CurrentDomain:
@@ -600,6 +640,8 @@ class _CurrentDomain:
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by doctest, inspect, copy and others, at any time
+            raise AttributeError(name)
         domain = _active.get()
         if domain is None:
             raise ConfigurationError(

@@ -1,8 +1,8 @@
 """Layer 4. Processing: one message, one handler, one unit of work."""
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,14 +20,50 @@ __all__ = ["Processor"]
 
 
 class _Run:
-    """What was raised and what failed while one call from outside is processed."""
+    """What is raised and what fails while one call from outside is processed.
 
-    __slots__ = ("failures", "owner", "raised")
+    At its end the events are dispatched, breadth first, and then what failed is raised.
+    """
 
-    def __init__(self, owner: "Processor") -> None:
-        self.owner = owner
+    __slots__ = ("failures", "finished", "processor", "raised", "token")
+
+    def __init__(self, processor: "Processor") -> None:
+        self.processor = processor
+        self.finished = False
         self.raised: deque[Event] = deque()
         self.failures: list[Exception] = []
+
+    def __enter__(self) -> "_Run":
+        self.token = _current_run.set(self)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None or isinstance(error, Exception):
+                self._dispatch()
+        finally:
+            self.finished = True
+            _current_run.reset(self.token)
+        if self.failures:
+            self._raise(error)
+
+    def _dispatch(self) -> None:
+        raised, processor = self.raised, self.processor
+        while raised:
+            event = raised.popleft()
+            for reaction in processor._registry.handlers_of(event):
+                try:
+                    processor._call(reaction, event, self)
+                except Exception as error:  # noqa: BLE001  a failure must not stop the others
+                    self.failures.append(error)
+
+    def _raise(self, error: BaseException | None) -> None:
+        failures = [error, *self.failures] if isinstance(error, Exception) else self.failures
+        self.failures = []
+        try:
+            raise_failures(failures, f"{len(failures)} failures; every other handler has run")
+        finally:
+            del failures  # an error that knows this frame would never be freed otherwise
 
 
 _current_run: ContextVar[_Run | None] = ContextVar("happened.current_run", default=None)
@@ -74,9 +110,8 @@ class Processor:
         reaction = self._registry.commands.get(type(command))
         if reaction is None:
             raise ConfigurationError(
-                f"domain {self._registry.name!r} has no handler for "
-                f"{type(command).__name__}; register the command with @domain.command, and its "
-                "handler with @domain.command_handler"
+                f"domain {self._registry.name!r} has no handler for {command!r}; register its "
+                "class with @domain.command, and its handler with @domain.command_handler"
             )
         if command._metadata.stream is None:
             category = reaction.part_of._category if reaction.part_of else "command"
@@ -102,7 +137,7 @@ class Processor:
             run.raised.append(event)
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[UnitOfWork]:
+    def unit_of_work(self) -> Generator[UnitOfWork]:
         """Open a unit of work for a block; its events are dispatched after it has committed.
 
         Inside another one of the same storage, the block is a part of that one.
@@ -111,7 +146,7 @@ class Processor:
             The unit of work.
         """
         current = current_unit_of_work.get()
-        if current is not None and current.storage is self._storage:
+        if current is not None and current.storage is self._storage and not current.finished:
             yield current
             return
         with self._running() as run:
@@ -128,47 +163,30 @@ class Processor:
             if self._observers:
                 self._tell_persisted(unit, None, None)
 
-    @contextmanager
-    def _running(self) -> Iterator[_Run]:
-        """Collect what is raised; the outermost caller dispatches it and gets the failures."""
-        outer = _current_run.get()
-        if outer is not None and outer.owner is self:
-            yield outer
-            return
-        run = _Run(self)
-        token = _current_run.set(run)
-        try:
-            try:
-                yield run
-            except Exception as error:
-                run.failures.append(error)
-            while run.raised:
-                event = run.raised.popleft()
-                for reaction in self._registry.handlers_of(event):
-                    try:
-                        self._call(reaction, event, run)
-                    except Exception as error:
-                        run.failures.append(error)
-        finally:
-            _current_run.reset(token)
-        raise_failures(run.failures, f"{len(run.failures)} failures; each handler was called")
+    def _running(self) -> AbstractContextManager[_Run]:
+        """The run of the call that led here, or a new one for a call from outside."""
+        run = _current_run.get()
+        if run is None or run.finished or run.processor is not self:
+            return _Run(self)
+        return nullcontext(run)
 
     def _call(self, reaction: Reaction, message: Message, run: _Run) -> Any:
         """Call a handler, again after a conflict if it asks for that."""
-        for left in range(reaction.retries, -1, -1):
+        retries = reaction.retries
+        while True:
             try:
                 return self._once(reaction, message, run)
             except ConcurrencyError:
-                if not left:
+                if retries <= 0:
                     raise
-        raise AssertionError("unreachable")
+                retries -= 1
 
     def _once(self, reaction: Reaction, message: Message, run: _Run) -> Any:
         handler = reaction.handler
+        unit = UnitOfWork(self._storage)
         if self._observers:
             self._tell(Step(kind="handling", message=message, handler=handler.name))
         trace = current_trace.set(message._metadata)
-        unit = UnitOfWork(self._storage)
         token = current_unit_of_work.set(unit)
         try:
             result = handler.call(message)

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_args, get_origin
+from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel
+import pydantic
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from happened.errors import ValidationError
@@ -16,15 +20,22 @@ from happened.registry import nearest
 __all__ = ["Criteria", "Filter", "Page", "Query", "Sort", "ValueKind", "ranked"]
 
 _A = TypeVar("_A", bound=Aggregate)
-_T = TypeVar("_T", covariant=True)
+_T_co = TypeVar("_T_co", covariant=True)
 
 ValueKind = Literal["text", "number", "decimal", "boolean", "moment", "other"]
-"""How the values of a field compare: as text, as numbers, or as moments in time."""
+"""How the values of a field compare: as text, numbers, or moments (UTC, where they do not say)."""
 
-_LOOKUPS: Final = frozenset(
-    {"exact", "ne", "gt", "gte", "lt", "lte", "in", "isnull"}
-    | {"contains", "icontains", "startswith", "endswith"}
-)
+_EQUAL: Final = frozenset({"exact", "ne", "in", "isnull"})
+_ORDERED: Final = _EQUAL | {"gt", "gte", "lt", "lte"}
+_TEXT: Final = _ORDERED | {"contains", "icontains", "startswith", "endswith"}
+_LOOKUPS: Final[dict[ValueKind, frozenset[str]]] = {
+    "text": _TEXT,
+    "number": _ORDERED,
+    "decimal": _ORDERED,
+    "moment": _ORDERED,
+    "boolean": _EQUAL,
+    "other": _EQUAL | {"contains"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], object]]] = {
     "gte": lambda left, right: left >= right,
     "lt": lambda left, right: left < right,
     "lte": lambda left, right: left <= right,
-    "contains": lambda left, right: right in left,
+    "contains": lambda left, right: isinstance(left, str | list) and right in left,
     "icontains": lambda left, right: right.lower() in left.lower(),
     "startswith": lambda left, right: left.startswith(right),
     "endswith": lambda left, right: left.endswith(right),
@@ -126,7 +137,7 @@ class Criteria:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[_T]):
+class Page(Generic[_T_co]):
     """What a query found.
 
     Attributes:
@@ -139,10 +150,10 @@ class Page(Generic[_T]):
         3
     """
 
-    items: list[_T]
+    items: list[_T_co]
     total: int
 
-    def __iter__(self) -> Iterator[_T]:
+    def __iter__(self) -> Iterator[_T_co]:
         return iter(self.items)
 
     def __len__(self) -> int:
@@ -193,7 +204,7 @@ class Query(Generic[_A]):
                 ``address__city="Rome"``.
 
         Raises:
-            ValidationError: there is no such field or lookup.
+            ValidationError: there is no such field, or the lookup or the value does not fit it.
         """
         added = tuple(self._filter(name, value) for name, value in conditions.items())
         return self._with(filters=self._criteria.filters + added)
@@ -205,12 +216,15 @@ class Query(Generic[_A]):
             *fields: the names of fields, the most important first; they replace earlier ones.
 
         Raises:
-            ValidationError: there is no such field.
+            ValidationError: there is no such field, or its values have no order.
         """
         sorts = []
         for name in fields:
-            path, annotation = self._leaf(name, name.lstrip("-").split("__"))
-            sorts.append(Sort(path, name.startswith("-"), _kind(annotation)))
+            path, annotation = self._leaf(name, name.removeprefix("-").split("__"))
+            kind = _kind(annotation)
+            if kind == "other":
+                raise self._refused(name, "its values have no order; name another field")
+            sorts.append(Sort(path, name.startswith("-"), kind))
         return self._with(sorts=tuple(sorts))
 
     def offset(self, count: int) -> "Query[_A]":
@@ -220,7 +234,7 @@ class Query(Generic[_A]):
             count: how many, from 0.
 
         Raises:
-            ValidationError: it is negative.
+            ValidationError: it is no whole number, or negative.
         """
         return self._with(offset=_not_negative("offset", count))
 
@@ -231,7 +245,7 @@ class Query(Generic[_A]):
             count: how many, from 0.
 
         Raises:
-            ValidationError: it is negative.
+            ValidationError: it is no whole number, or negative.
         """
         return self._with(limit=_not_negative("limit", count))
 
@@ -245,7 +259,8 @@ class Query(Generic[_A]):
 
     def first(self) -> _A | None:
         """Run the query and return the first aggregate, or ``None`` if there is none."""
-        return next(iter(self.limit(1).all().items), None)
+        query = self if self._criteria.limit == 0 else self.limit(1)
+        return next(iter(query.all().items), None)
 
     def count(self) -> int:
         """Run the query and return how many match, without offset and limit."""
@@ -256,9 +271,22 @@ class Query(Generic[_A]):
 
     def _filter(self, name: str, value: Any) -> Filter:
         parts = name.split("__")
-        lookup = parts.pop() if len(parts) > 1 and parts[-1] in _LOOKUPS else "exact"
+        lookup = parts.pop() if len(parts) > 1 and parts[-1] in _TEXT else "exact"
         path, annotation = self._leaf(name, parts)
-        return Filter(path, lookup, to_jsonable_python(value), _kind(annotation))
+        kind = _kind(annotation)
+        if lookup not in _LOOKUPS[kind]:
+            usable = ", ".join(sorted(_LOOKUPS[kind]))
+            raise self._refused(name, f"{lookup!r} does not fit this field; use one of {usable}")
+        try:
+            wanted = _wanted(to_jsonable_python(value), lookup, kind)
+        except (ValueError, ArithmeticError) as error:
+            expected = _PLAIN["boolean" if lookup == "isnull" else kind][1]
+            expected = f"a list, each {expected}" if lookup == "in" else expected
+            raise self._refused(name, f"expected {expected}, found {value!r}") from error
+        return Filter(path, lookup, wanted, kind)
+
+    def _refused(self, name: str, text: str) -> ValidationError:
+        return ValidationError({name: [text]}, f"query of {self._aggregate.__name__}")
 
     def _leaf(self, name: str, parts: list[str]) -> tuple[tuple[str, ...], Any]:
         """The path to a field, and its annotation."""
@@ -267,10 +295,9 @@ class Query(Generic[_A]):
             model = _model(annotation)
             fields = model.model_fields if model else {}
             if part not in fields:
-                known = [*fields, *_LOOKUPS] if len(parts) > 1 else fields
+                known = [*fields, *_TEXT] if len(parts) > 1 else fields
                 where = model.__name__ if model else f"{self._aggregate.__name__}.{parts[0]}"
-                text = f"{where} has no field {part!r}{nearest(part, known)}"
-                raise ValidationError({name: [text]}, f"query of {self._aggregate.__name__}")
+                raise self._refused(name, f"{where} has no field {part!r}{nearest(part, known)}")
             annotation = fields[part].annotation
         return tuple(parts), annotation
 
@@ -311,52 +338,89 @@ def _comparable(value: Any, kind: ValueKind) -> Any:
     if kind == "decimal":
         return Decimal(str(value))
     if kind == "moment":
-        return datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return value
+
+
+def _wanted(value: Any, lookup: str, kind: ValueKind) -> Any:
+    """What to compare with, as plain data; if it does not fit, an error without a text."""
+    if lookup == "in" and type(value) is list:
+        return [_wanted(item, "exact", kind) for item in value]
+    if lookup == "in" or (lookup == "isnull" and type(value) is not bool):
+        raise ValueError
+    if lookup == "isnull" or value is None:
+        return value
+    if kind == "text" and type(value) is int:
+        return str(value)  # as identifiers are stored
+    if type(value) not in _PLAIN[kind][0]:
+        raise ValueError
+    _comparable(value, kind)
     return value
 
 
 def _not_negative(name: str, count: int) -> int:
-    if count < 0:
-        raise ValidationError({name: [f"it must be at least 0 (found {count})"]}, "query")
+    if type(count) is not int or count < 0:
+        text = f"it must be a whole number, at least 0 (found {count!r})"
+        raise ValidationError({name: [text]}, "query")
     return count
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
     """The model that an annotation names, through ``| None``."""
-    options = [annotation, *get_args(annotation)] if _is_union(annotation) else [annotation]
-    for option in options:
-        if (
-            isinstance(option, type)
-            and get_origin(option) is None
-            and issubclass(option, BaseModel)
-        ):
-            return option
+    for leaf in _leaves(annotation):
+        if isinstance(leaf, type) and issubclass(leaf, BaseModel):
+            return leaf
     return None
 
 
-def _is_union(annotation: Any) -> bool:
-    return type(None) in get_args(annotation)
-
-
 def _kind(annotation: Any) -> ValueKind:
-    options = get_args(annotation) if _is_union(annotation) else (annotation,)
-    for option in options:
-        leaf = get_args(option)[0] if hasattr(option, "__metadata__") else option
-        if not isinstance(leaf, type) or leaf is type(None):
-            continue
-        for base, kind in _KINDS:
-            if issubclass(leaf, base):
+    kinds: set[ValueKind] = {_kind_of(leaf) for leaf in _leaves(annotation)}
+    return next(iter(kinds)) if len(kinds) == 1 else "other"
+
+
+def _kind_of(leaf: Any) -> ValueKind:
+    if isinstance(leaf, type):
+        for kind, types in _TYPES.items():
+            if issubclass(leaf, types):
                 return kind
     return "other"
 
 
-_KINDS: Final[tuple[tuple[type, ValueKind], ...]] = (
-    (bool, "boolean"),
-    (int, "number"),
-    (float, "number"),
-    (Decimal, "decimal"),
-    (datetime, "moment"),
-    (AwareDatetime, "moment"),  # type: ignore[arg-type]
-    (date, "text"),
-    (str, "text"),
-)
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """What an annotation allows: the types in unions, literals and enumerations, but ``None``."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _leaves(get_args(annotation)[0])
+    elif origin is Union or origin is UnionType:
+        for option in get_args(annotation):
+            yield from _leaves(option)
+    elif origin is Literal:
+        yield from map(type, get_args(annotation))
+    elif isinstance(annotation, type) and origin is None and issubclass(annotation, Enum):
+        yield from (type(member.value) for member in annotation)
+    elif annotation is not NoneType:
+        yield annotation
+
+
+# Of the types that a value may have, the first that fits decides.
+_TYPES: Final[dict[ValueKind, tuple[Any, ...]]] = {
+    "boolean": (bool,),
+    "number": (int, float),
+    "decimal": (Decimal,),
+    "moment": (
+        datetime,
+        *(pydantic.AwareDatetime, pydantic.NaiveDatetime),
+        *(pydantic.PastDatetime, pydantic.FutureDatetime),
+    ),
+    "text": (str, date, time, UUID, pydantic.PastDate, pydantic.FutureDate),
+}
+# What plain data the values of a kind are, and what errors call them.
+_PLAIN: Final[dict[ValueKind, tuple[tuple[type, ...], str]]] = {
+    "boolean": ((bool,), "true or false"),
+    "number": ((int, float), "a number"),
+    "decimal": ((str, int, float), "a decimal number"),
+    "moment": ((str,), "a moment"),
+    "text": ((str,), "text"),
+    "other": ((str, int, float, bool, list, dict), "plain data"),
+}

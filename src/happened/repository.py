@@ -1,7 +1,7 @@
 """Layer 3. Repositories: where aggregates of one class are added and found."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Generic, TypeVar
 
 from happened.errors import ConfigurationError, NotFoundError
@@ -170,16 +170,35 @@ class Repository(Generic[_A]):
         return self.get(id)
 
     def _get(self, id: object) -> _A | None:
-        unit = self._current() or UnitOfWork(self._storage)
-        return unit.get(self._aggregate, id if type(id) is str else str(id))
+        id = id if type(id) is str else str(id)
+        current = self._current()
+        if current is not None:
+            return current.get(self._aggregate, id)
+        with self._reading() as unit:
+            return unit.get(self._aggregate, id)
 
     def _run(self, criteria: Criteria) -> Page[_A]:
-        unit = self._current() or UnitOfWork(self._storage)
-        return unit.find(self._aggregate, criteria)
+        current = self._current()
+        if current is not None:
+            return current.find(self._aggregate, criteria)
+        with self._reading() as unit:
+            return unit.find(self._aggregate, criteria)
 
     def _current(self) -> UnitOfWork | None:
-        current = current_unit_of_work.get()
-        return current if current is not None and current.storage is self._storage else None
+        """The unit of work that is open here, unless it is another storage's."""
+        unit = current_unit_of_work.get()
+        if unit is None or unit.finished or unit.storage is not self._storage:
+            return None
+        return unit
+
+    @contextmanager
+    def _reading(self) -> Generator[UnitOfWork]:
+        """A unit of work of its own for one call, which leaves no transaction open."""
+        unit = UnitOfWork(self._storage)
+        try:
+            yield unit
+        finally:
+            unit.rollback()
 
     def _check(self, aggregate: object) -> None:
         if type(aggregate) is not self._aggregate:

@@ -3,7 +3,7 @@
 from contextvars import ContextVar
 from typing import TypeVar
 
-from happened.errors import HappenedError
+from happened.errors import ConcurrencyError, HappenedError, NotFoundError
 from happened.messages import Event
 from happened.model import Aggregate
 from happened.query import Criteria, Page
@@ -12,6 +12,7 @@ from happened.storage import Document, Storage, StoredMessage
 __all__ = ["UnitOfWork", "current_unit_of_work"]
 
 _A = TypeVar("_A", bound=Aggregate)
+_Key = tuple[type[Aggregate], str]
 
 
 class UnitOfWork:
@@ -22,6 +23,11 @@ class UnitOfWork:
 
     Args:
         storage: where it reads and writes.
+
+    Attributes:
+        storage: where it reads and writes.
+        finished: whether it was committed or rolled back, and takes nothing any more.
+        persisted: after the commit, each aggregate with the events that it raised.
 
     Example:
         >>> from happened import Aggregate, Domain
@@ -38,16 +44,20 @@ class UnitOfWork:
         2
     """
 
-    __slots__ = ("_added", "_flushed", "_removed", "_seen", "_transaction", "persisted", "storage")
+    __slots__ = (
+        *("_changed", "_removed", "_seen", "_transaction", "_written"),
+        *("finished", "persisted", "storage"),
+    )
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
+        self.finished = False
         self.persisted: list[tuple[Aggregate, list[Event]]] = []
         self._transaction = storage.begin()
-        self._seen: dict[tuple[type, str], Aggregate] = {}
-        self._added: dict[tuple[type, str], Aggregate] = {}
-        self._removed: dict[tuple[type, str], Aggregate] = {}
-        self._flushed: dict[tuple[type, str], bytes] = {}
+        self._seen: dict[_Key, Aggregate] = {}
+        self._changed: dict[_Key, Aggregate] = {}
+        self._removed: set[_Key] = set()
+        self._written: dict[_Key, Document | None] = {}
 
     def get(self, kind: type[_A], id: str) -> _A | None:
         """Return the aggregate with this identity, or ``None``.
@@ -72,7 +82,7 @@ class UnitOfWork:
             kind: the class of the aggregates.
             criteria: which, in which order, how many.
         """
-        self._flush()
+        self._write()
         found = self._transaction.find(kind._category, criteria)
         return Page([self._see(kind, document) for document in found.items], found.total)
 
@@ -81,27 +91,43 @@ class UnitOfWork:
 
         Args:
             aggregate: a new one, or one that was got and changed.
+
+        Raises:
+            ConcurrencyError: another object with this identity was added, removed or changed.
         """
         key = (type(aggregate), aggregate.identity)
-        self._seen[key] = self._added[key] = aggregate
-        self._removed.pop(key, None)
+        seen = self._seen.get(key)
+        if seen is not aggregate and seen is not None:
+            self._refuse_two(key, aggregate, seen)
+        self._seen[key] = self._changed[key] = aggregate
+        self._removed.discard(key)
 
     def remove(self, aggregate: Aggregate) -> None:
         """Remove an aggregate at the commit; the events that it raised are persisted.
 
         Args:
-            aggregate: one that is stored.
+            aggregate: one that is stored. If this unit of work added it, it is forgotten.
+
+        Raises:
+            ConcurrencyError: another object with this identity was added, removed or changed.
+            NotFoundError: it was never stored.
         """
         key = (type(aggregate), aggregate.identity)
-        self._seen.pop(key, None)
-        self._added.pop(key, None)
-        self._removed[key] = aggregate
+        seen = self._seen.get(key)
+        if seen is not aggregate:
+            if seen is not None:
+                self._refuse_two(key, aggregate, seen)
+            elif not aggregate._version:
+                raise NotFoundError(key[0], {aggregate._identity_field: key[1]})
+        self._seen[key] = self._changed[key] = aggregate
+        self._removed.add(key)
 
     def commit(self) -> list[Event]:
         """Make all of it permanent.
 
         Returns:
-            The events that were raised: those of the first aggregate added, then of the next.
+            The events that were raised: those of the aggregate that was added or removed first,
+            then of the next.
 
         Raises:
             ConcurrencyError: another writer changed one of the aggregates; nothing was written.
@@ -109,27 +135,23 @@ class UnitOfWork:
                 is stored already; nothing was written.
             HappenedError: an aggregate raised events, but was not added.
         """
-        for key, aggregate in self._seen.items():
-            if aggregate._events and key not in self._added:
-                raise HappenedError(
-                    f"{aggregate._stream} raised {type(aggregate._events[0]).__name__} but was not "
-                    f"added; call repository_for({key[0].__name__}).add(...) to persist both"
-                )
-        transaction = self._transaction
-        self._flush()
-        changed = [*self._added.values()]
-        for aggregate in self._removed.values():
-            if aggregate._version:
-                transaction.remove(
-                    aggregate._category, aggregate.identity, expected=aggregate._version
-                )
-                changed.append(aggregate)
-        for aggregate in changed:
-            if aggregate._events:
-                transaction.append(
-                    [StoredMessage(event._metadata, event.to_json()) for event in aggregate._events]
-                )
-        transaction.commit()
+        if len(self._seen) > len(self._changed):
+            self._refuse_forgotten()
+        self._write()
+        changed = [
+            aggregate
+            for key, aggregate in self._changed.items()
+            if aggregate._version or key not in self._removed
+        ]
+        messages = [
+            StoredMessage(event._metadata, event.to_json())
+            for aggregate in changed
+            for event in aggregate._events
+        ]
+        if messages:
+            self._transaction.append(messages)
+        self._transaction.commit()
+        self.finished = True
         raised: list[Event] = []
         for aggregate in changed:
             events = aggregate._persisted()
@@ -139,6 +161,7 @@ class UnitOfWork:
 
     def rollback(self) -> None:
         """Forget all of it; after a commit, do nothing."""
+        self.finished = True
         self._transaction.rollback()
 
     def _see(self, kind: type[_A], document: Document) -> _A:
@@ -150,20 +173,42 @@ class UnitOfWork:
             )
         return seen  # type: ignore[return-value]
 
-    def _flush(self) -> None:
-        """Write what was added so far, so that queries find it."""
-        for key, aggregate in self._added.items():
-            data = aggregate._to_document()
-            flushed = self._flushed.get(key)
-            if data == flushed:
-                continue
-            before = aggregate._version
-            document = Document(
-                key[1], before + 1, aggregate._next_position + len(aggregate._events), data
+    def _write(self) -> None:
+        """Write what was added and removed so far, so that queries take it into account."""
+        written = self._written
+        for key, aggregate in self._changed.items():
+            version = aggregate._version
+            document = None
+            if key not in self._removed:
+                position = aggregate._next_position + len(aggregate._events)
+                document = Document(key[1], version + 1, position, aggregate._to_document())
+            expected = version
+            if key in written:
+                before = written[key]
+                if before == document:
+                    continue
+                expected = before.version if before else 0
+            written[key] = document
+            if document is not None:
+                self._transaction.save(aggregate._category, document, expected=expected)
+            elif expected:
+                self._transaction.remove(aggregate._category, key[1], expected=expected)
+
+    def _refuse_two(self, key: _Key, aggregate: Aggregate, seen: Aggregate) -> None:
+        """Of two objects with one identity, one would be lost if both hold changes."""
+        changed = key in self._changed
+        if changed or seen._events:
+            raise ConcurrencyError(
+                aggregate._stream, expected=aggregate._version, found=seen._version + changed
             )
-            expected = before if flushed is None else before + 1
-            self._transaction.save(aggregate._category, document, expected=expected)
-            self._flushed[key] = data
+
+    def _refuse_forgotten(self) -> None:
+        for key, aggregate in self._seen.items():
+            if aggregate._events and key not in self._changed:
+                raise HappenedError(
+                    f"{aggregate._stream} raised {type(aggregate._events[0]).__name__} but was not "
+                    f"added; call repository_for({key[0].__name__}).add(...) to persist both"
+                )
 
 
 current_unit_of_work: ContextVar[UnitOfWork | None] = ContextVar(
