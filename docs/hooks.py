@@ -41,6 +41,8 @@ IMPORT = re.compile(r'(?:^|[;}\n])(?:import|export)\s*(?:[^"\'();]*?from)?\s*"(\
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 PYTHON = re.compile(r"^\s*(?:\{?\s*\.?(?:python|py|pycon)\b)")
 HIGHLIGHT = re.compile(r"[ \t]*#[ \t]*\(!\)[ \t]*$")
+ANNOTATION = re.compile(r"[ \t]*#[ \t]*\(\d+\)!")
+LIST = re.compile(r"[ \t>]*1\.\s")
 FOR_TOOLS = re.compile(
     r"[ \t]*#[ \t]*(?:noqa\b|type:[ \t]*ignore|pyright:|ruff:|mypy:|pragma:|needs:|raises:|fmt:)"
     r"[^#\n]*(?P<next>#?)"
@@ -65,7 +67,8 @@ class Programs(Preprocessor):
             end = self.end(lines, position)
             piece = body = lines[position : end + 1]
             if end > position and PYTHON.match(FENCE.match(lines[position])["info"]):  # type: ignore[index]
-                program, numbers = show(lines[position + 1 : end])
+                explained = LIST.match(next(filter(str.strip, lines[end + 1 :]), ""))
+                program, numbers = show(lines[position + 1 : end], annotated=bool(explained))
                 piece = [lines[position], *program, lines[end]]
                 body = [with_lines(lines[position], numbers), *program, lines[end]]
             plain += piece
@@ -85,13 +88,17 @@ class Programs(Preprocessor):
         return next(later, start)
 
 
-def show(program: list[str]) -> tuple[list[str], list[int]]:
-    """What a reader sees of some lines of a program, and the numbers of the lines to highlight."""
+def show(program: list[str], *, annotated: bool) -> tuple[list[str], list[int]]:
+    """What a reader sees of some lines of a program, and the numbers of the lines to highlight.
+
+    Annotations, ``# (1)!``, are left in place where the list that explains them follows.
+    """
     body: list[str] = []
     numbers: list[int] = []
     for line in program:
         text = HIGHLIGHT.sub("", line)
         highlighted = text != line
+        text = text if annotated else ANNOTATION.sub("", text)
         without = FOR_TOOLS.sub(lambda found: f"  {found['next']}", text).rstrip()
         if without != text and (not without.strip() or without.strip() == "#"):
             continue
@@ -204,7 +211,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
             f'<pre class="mermaid"><code>{escape(source, quote=False)}</code></pre></div>'
         )
 
-    return DIAGRAM.sub(frame, html)
+    # A table's empty corner is no heading.
+    return DIAGRAM.sub(frame, html).replace("<th></th>", "<td></td>")
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:

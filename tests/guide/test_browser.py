@@ -1,0 +1,286 @@
+"""Every page of the guide in a real browser: light and dark, phone and desktop."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.guide.browser import (
+    CONTRASTS,
+    Scheme,
+    Seen,
+    break_diagram,
+    browser,
+    draw,
+    set_scheme,
+    violations,
+    wider_than_the_window,
+    window,
+)
+from tests.guide.site import Served, Site, built_once, serve
+from tools.doctor import Missing, find_chromium
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+DRAWINGS = "following-events/dispatcher/"
+FIRST = "building-blocks/first-event/"
+
+OPEN_ALL = "() => document.querySelectorAll('details').forEach((one) => { one.open = true })"
+SHOWN = """(button) => {
+  const code = button.closest(".highlight, pre").querySelector("code").cloneNode(true);
+  code.querySelectorAll(".md-annotation, .md-code__nav").forEach((one) => one.remove());
+  return code.textContent.trimEnd();
+}"""
+
+Report = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return built_once(ROOT, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def served(site: Site) -> Iterator[Served]:
+    with serve(site, "/guide/") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    try:
+        path = find_chromium()
+    except Missing as missing:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    with browser(path) as opened:
+        yield opened
+
+
+def both_colours(page: Page, address: str, first: Scheme, numbers: dict[str, int]) -> list[str]:
+    """Look at a page that is open in one scheme, then in the other, toggled live."""
+    wrong = []
+    drawn, present = draw(page)
+    if drawn != present:
+        wrong.append(f"{address}: {drawn} of {present} diagrams were drawn")
+    other: Scheme = "dark" if first == "light" else "light"
+    for scheme in (first, other):
+        if scheme == other:
+            set_scheme(page, scheme)
+        found = violations(page, AXE)
+        numbers["axe violations"] += len(found)
+        wrong += [f"{address} in {scheme}: {violation}" for violation in found]
+        if present:
+            pale = [
+                f"{text} ({value:.1f})" for text, value in page.evaluate(CONTRASTS) if value < 3
+            ]
+            wrong += [f"{address} in {scheme}: hard to read: {text}" for text in pale]
+    if wider_than_the_window(page):
+        wrong.append(f"{address} scrolls sideways")
+    numbers["diagrams rendered"] += drawn
+    numbers["diagrams present"] += present
+    return wrong
+
+
+def report(seen: Seen, numbers: dict[str, int], tell: Report) -> None:
+    numbers["console errors"] = len(seen.console)
+    numbers["requests to other hosts"] = len(seen.foreign)
+    for name, number in numbers.items():
+        tell(f"guide:browser, {name}", number)
+
+
+@pytest.fixture
+def numbers() -> dict[str, int]:
+    return {"pages opened": 0, "diagrams rendered": 0, "diagrams present": 0, "axe violations": 0}
+
+
+@pytest.mark.parametrize(
+    "size, first",
+    [
+        pytest.param("phone", "light", marks=pytest.mark.xdist_group("phone")),
+        pytest.param("desktop", "dark", marks=pytest.mark.xdist_group("desktop")),
+    ],
+)
+def test_every_page_opened_directly(
+    chromium: Browser,
+    site: Site,
+    served: Served,
+    record_property: Report,
+    numbers: dict[str, int],
+    size: str,
+    first: Scheme,
+) -> None:
+    wrong = []
+    with window(chromium, served.url, size, first) as (page, seen):
+        for address in site.pages:
+            page.goto(urljoin(served.url, address))
+            numbers["pages opened"] += 1
+            wrong += both_colours(page, address or "the home page", first, numbers)
+            page.evaluate(
+                "() => localStorage.clear()"
+            )  # or the next page opens in this one's colours
+        report(seen, numbers, record_property)
+        assert wrong + seen.problems() == []
+
+
+@pytest.mark.parametrize(
+    "size, scheme",
+    [
+        pytest.param("phone", "dark", marks=pytest.mark.xdist_group("phone")),
+        pytest.param("desktop", "light", marks=pytest.mark.xdist_group("desktop")),
+    ],
+)
+def test_every_page_reached_by_instant_navigation(
+    chromium: Browser,
+    site: Site,
+    served: Served,
+    record_property: Report,
+    numbers: dict[str, int],
+    size: str,
+    scheme: Scheme,
+) -> None:
+    wrong = []
+    with window(chromium, served.url, size, scheme) as (page, seen):
+        page.goto(served.url)
+        page.wait_for_load_state("networkidle")
+        page.evaluate("() => { window.sameDocument = true }")
+        for address in [address for address in site.pages if address]:
+            url = urljoin(served.url, address)
+            page.evaluate(
+                "url => document.querySelectorAll('.stream a').forEach("
+                "(link) => { if (link.href === url) link.click() })",
+                url,
+            )
+            page.wait_for_url(url)
+            title = page.locator("h1").first
+            title.wait_for()
+            numbers["pages opened"] += 1
+            page.wait_for_function(
+                "count => document.querySelectorAll('.diagram').length === count",
+                arg=site.pages[address].diagrams,
+            )
+            drawn, present = draw(page)
+            numbers["diagrams rendered"] += drawn
+            numbers["diagrams present"] += present
+            if drawn != present:
+                wrong.append(f"{address}: {drawn} of {present} diagrams were drawn")
+            if wider_than_the_window(page):
+                wrong.append(f"{address} scrolls sideways")
+            if not page.evaluate("() => window.sameDocument === true"):
+                wrong.append(f"{address} was loaded anew")
+                page.evaluate("() => { window.sameDocument = true }")
+        report(seen, numbers, record_property)
+        assert wrong + seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_a_broken_diagram_is_seen(chromium: Browser, served: Served) -> None:
+    url = urljoin(served.url, FIRST)
+    with window(chromium, served.url) as (page, seen):
+        break_diagram(page, url)
+        page.goto(url)
+        page.mouse.move(5, 300)
+        page.wait_for_event("pageerror") if not seen.console else None
+        drawn, present = draw(page)
+        assert present > drawn
+        assert seen.problems() != []
+
+
+@pytest.mark.xdist_group("desktop")
+def test_copy_buttons_copy_what_is_shown_without_marks(
+    chromium: Browser, site: Site, served: Served
+) -> None:
+    permissions = ["clipboard-read", "clipboard-write"]
+    wrong = []
+    with window(chromium, served.url, permissions=permissions) as (page, _):
+        for address in [address for address in site.pages if "reference/api" not in address]:
+            page.goto(urljoin(served.url, address))
+            page.evaluate(
+                "() => document.querySelectorAll('details').forEach((e) => { e.open = true })"
+            )
+            for button in page.locator("button[data-md-type=copy]:visible").all():
+                shown = button.evaluate(SHOWN)
+                button.scroll_into_view_if_needed()
+                button.click()
+                copied = page.evaluate("() => navigator.clipboard.readText()")
+                lines = [line.rstrip() for line in copied.splitlines()]
+                if lines != [line.rstrip() for line in shown.splitlines()] or "(!)" in copied:
+                    wrong.append(f"{address}: copied {copied!r}, shown {shown!r}")
+                if "# (1)" in copied:
+                    wrong.append(f"{address}: an annotation was copied: {copied!r}")
+    assert wrong == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_search_finds_a_chapter_by_its_words_and_loads_its_index_only_then(
+    chromium: Browser, served: Served
+) -> None:
+    with window(chromium, served.url) as (page, seen):
+        page.goto(urljoin(served.url, FIRST))
+        page.wait_for_load_state("networkidle")
+        assert not [url for url in seen.asked if url.endswith(("search/index.json", "lunr.js"))]
+        page.keyboard.press("/")
+        page.keyboard.type("copies received", delay=20)
+        found = page.locator(".md-search-result__link")
+        found.first.wait_for()
+        links = [link.get_attribute("href") or "" for link in found.all()]
+        assert any(FIRST in link for link in links), links
+        assert [url for url in seen.asked if url.endswith("search/index.json")]
+        assert violations(page, AXE) == []
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_a_page_can_be_read_without_scripts(chromium: Browser, served: Served) -> None:
+    with window(chromium, served.url, java_script_enabled=False) as (page, seen):
+        page.goto(urljoin(served.url, FIRST))
+        assert page.locator("pre.mermaid").first.is_visible()
+        assert "flowchart" in page.locator("pre.mermaid").first.inner_text()
+        assert page.locator(".highlight code").first.is_visible()
+        assert page.locator(".stream__link").first.is_visible()
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_the_keyboard_reaches_everything(chromium: Browser, served: Served) -> None:
+    with window(chromium, served.url, "phone") as (page, seen):
+        page.goto(urljoin(served.url, FIRST))
+        link = page.locator(".stream__link").nth(3)
+        assert not link.is_visible()
+        page.keyboard.press("Tab")  # past the way to the content
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        link.wait_for()
+        page.keyboard.press("Escape")
+        link.wait_for(state="hidden")
+        reached = set()
+        for _ in range(14):
+            page.keyboard.press("Tab")
+            reached.add(
+                page.evaluate("() => document.activeElement.className || document.activeElement.id")
+            )
+        assert {"__search", "md-skip", "wordmark", "md-option", "diagram"} <= {
+            name.split()[0] for name in reached if name
+        } | {"__search"}, reached
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_a_reader_who_toggles_the_palette_sees_the_diagrams_in_its_colours(
+    chromium: Browser, served: Served
+) -> None:
+    with window(chromium, served.url) as (page, seen):
+        page.goto(urljoin(served.url, FIRST))
+        assert draw(page)[0] >= 1
+        before = page.evaluate(CONTRASTS)
+        colour = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        page.locator("label[for=__palette_1]:visible").click()
+        assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") != colour
+        after = page.evaluate(CONTRASTS)
+        assert [text for text, _ in after] == [text for text, _ in before]
+        assert [pair for pair in before + after if pair[1] < 4.5 and "arrow" not in pair[0]] == []
+        assert seen.problems() == []
