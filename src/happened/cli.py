@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "diagram",
         help="draw a domain in Mermaid's notation",
         description="Draw a domain in Mermaid's notation: commands, their handlers, aggregates, "
-        "events, their handlers. A domain of more than 12 elements is drawn as a Markdown text "
+        "events, their handlers. A domain of more than 16 elements is drawn as a Markdown text "
         "with one drawing for each aggregate and its neighbours.",
         epilog="example:\n  happened diagram bookshelf:shelf --aggregate Order -o order.mmd",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -68,14 +68,14 @@ def domain_diagram(
 
 
 def domain_diagrams(
-    domain: Domain | Registry, *, limit: int = 12, direction: Direction = "TB"
+    domain: Domain | Registry, *, limit: int = 16, direction: Direction = "TB"
 ) -> dict[str, str]:
     """Return as many flowcharts of a domain as it takes to keep them readable, by their titles.
 
     Args:
         domain: the domain, or its registry, after `init`.
         limit: the number of elements up to which there is one drawing, under the domain's name;
-            with more, there is one for each aggregate, under its name. 12 by default.
+            with more, there is one for each aggregate, under its name. 16 by default.
         direction: as for `domain_diagram`.
 
     Raises:
@@ -238,6 +238,7 @@ def causation_diagram(steps: Sequence[Step]) -> str:
         >>> print(causation_diagram([Step(kind="received", message=event)]))
         flowchart TB
             subgraph b1["correlation id request 17"]
+                direction TB
                 e1(["BookLent"]):::event
             end
     """

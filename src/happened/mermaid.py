@@ -20,15 +20,15 @@ _SHAPES: dict[Shape, str] = {
 }
 
 _LONGEST = 120
-_LINE = 28
 
 # Letters, digits, spaces and commas stay, and so do dots and underscores between letters or digits,
-# and what is beyond ASCII; but not the four characters with which Mermaid marks entities itself.
-_SPECIAL = re.compile(r"(?<![^\W_])[_.]|[_.](?![^\W_])|(?<=www)\.|[!-+\-/:-@\[-^`{-~°¶ﬂß]")
+# and what is beyond ASCII.
+_SPECIAL = re.compile(r"(?<![^\W_])[_.]|[_.](?![^\W_])|(?<=www)\.|[!-+\-/:-@\[-^`{-~]")
+_MARKS = re.compile("ﬂ(?=°)|¶(?=ß)")  # pairs that Mermaid takes for its own; parted by U+200C
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[_.])")
 
 
-def label(text: str) -> str:
+def label(text: str, *, width: int = 18) -> str:
     """Return a text in such a form that Mermaid shows it as it is, whatever it holds.
 
     White space becomes single spaces, and what no screen can show becomes U+FFFD. A long word
@@ -38,6 +38,7 @@ def label(text: str) -> str:
 
     Args:
         text: any text, such as the name of a class.
+        width: how many characters a line has at most; 18 by default, which keeps drawings narrow.
 
     Example:
         >>> from happened.mermaid import label
@@ -48,33 +49,39 @@ def label(text: str) -> str:
         Mermaid's documentation, "Entity codes to escape characters": ``#34;`` is the character
         with the decimal number 34.
     """
-    shown = "".join(
-        "\ufffd" if unicodedata.category(character) in ("Cc", "Cs", "Cn") else character
-        for character in " ".join(text.split())
-    )
+    shown = "".join(map(_visible, " ".join(text.split())))
     if len(shown) > _LONGEST:
         shown = f"{shown[: _LONGEST - 1]}…"
-    return "<br/>".join(_escaped(line) for line in _lines(shown)) or "#160;"
+    lines = "<br/>".join(_escaped(line) for line in _lines(shown, width))
+    nothing_seen = all(unicodedata.category(character)[0] in "MC" for character in shown)
+    return f"#160;{lines}" if nothing_seen else lines
+
+
+def _visible(character: str) -> str:
+    """Joiners stay, which emoji and some scripts need; other signs without a shape do not."""
+    has_shape = unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Cn")
+    return character if has_shape or character in "\u200c\u200d" else "\ufffd"
 
 
 def _escaped(text: str) -> str:
-    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};", text)
+    parted = _MARKS.sub("\\g<0>\u200c", text)
+    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};", parted)
 
 
-def _lines(text: str) -> list[str]:
+def _lines(text: str, width: int) -> list[str]:
     """Break a text into lines between words, and inside of words that are longer than a line."""
     lines = [""]
     for word in text.split(" "):
-        parts = _WORD_ENDS.split(word) if len(word) > _LINE else [word]
+        parts = _WORD_ENDS.split(word) if len(word) > width else [word]
         gap = " " if lines[-1] else ""
         for part in parts:
-            if lines[-1] and len(lines[-1] + gap + part) > _LINE:
+            if lines[-1] and len(lines[-1] + gap + part) > width:
                 lines.append("")
                 gap = ""
             lines[-1] += gap + part
             gap = ""
-            while len(lines[-1]) > _LINE:
-                lines[-1:] = [lines[-1][:_LINE], lines[-1][_LINE:]]
+            while len(lines[-1]) > width:
+                lines[-1:] = [lines[-1][:width], lines[-1][width:]]
     return lines
 
 
@@ -147,8 +154,8 @@ class Flowchart:
         lines = [f"flowchart {direction}"]
         for number, (key, (title, nodes)) in enumerate(self._boxes.items()):
             if key is not None:
-                lines.append(f'    subgraph b{number}["{label(title)}"]')
-                lines += [f"        {node}" for node in nodes]
+                lines.append(f'    subgraph b{number}["{label(title, width=_LONGEST)}"]')
+                lines += [f"        {line}" for line in (f"direction {direction}", *nodes)]
                 lines.append("    end")
             else:
                 lines += [f"    {node}" for node in nodes]
