@@ -29,6 +29,16 @@ class HappenedError(Exception):
         True
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let an error pass from one process to another, with its text and its attributes."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[HappenedError], args: tuple[Any, ...]) -> HappenedError:
+    error: HappenedError = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
 
 class ConfigurationError(HappenedError):
     """A composition, a declaration or a setting is wrong.
