@@ -1,4 +1,4 @@
-"""Layer 1. Lists and mappings that cannot change, for the fields of what is immutable."""
+"""Layer 1. Lists, mappings and sets that cannot change, for the fields of what is immutable."""
 
 import datetime as dt
 import decimal
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from happened.errors import ImmutableError
 
-__all__ = ["ImmutableDict", "ImmutableList", "freeze", "is_scalar"]
+__all__ = ["ImmutableDict", "ImmutableList", "ImmutableSet", "freeze", "is_scalar"]
 
 _SCALARS = (
     *(str, int, float, bool, bytes, NoneType, Enum, decimal.Decimal, uuid.UUID),
@@ -39,8 +39,11 @@ class ImmutableList(list[Any]):
     """
 
     __slots__ = ()
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
-    append = extend = insert = pop = remove = clear = sort = reverse = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = extend = insert = pop = remove = clear = sort = reverse = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (list(self),))
@@ -67,8 +70,11 @@ class ImmutableDict(dict[Any, Any]):
     """
 
     __slots__ = ()
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    update = setdefault = pop = popitem = clear = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (dict(self),))
@@ -80,11 +86,48 @@ class ImmutableDict(dict[Any, Any]):
         return self
 
 
+class ImmutableSet(set[Any]):
+    """A set that refuses every change; it equals a set with the same items.
+
+    Raises:
+        ImmutableError: at any attempt to change it.
+
+    Example:
+        >>> from happened import Event
+        >>> class BookTagged(Event):
+        ...     tags: set[str]
+        >>> BookTagged(tags={"novel"}).tags == {"novel"}
+        True
+    """
+
+    __slots__ = ()
+    __ior__ = __iand__ = __isub__ = __ixor__ = _refuse
+    add = discard = remove = pop = clear = update = _refuse
+    difference_update = intersection_update = symmetric_difference_update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self))
+
+    def copy(self) -> set[Any]:
+        """Return a set that can change."""
+        return set(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (list(self),))
+
+    def __copy__(self) -> "ImmutableSet":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ImmutableSet":
+        return self
+
+
 def freeze(value: Any) -> Any:
     """Return the value with every list, mapping and set in it made immutable.
 
     Args:
-        value: plain data; what is neither a list, a mapping, a set nor a tuple is returned as it is.
+        value: plain data; what is neither a list, a mapping, a set nor a tuple is returned as it
+            is.
 
     Example:
         >>> from happened.immutable import freeze
@@ -92,15 +135,25 @@ def freeze(value: Any) -> Any:
         {'tags': ['a', 'b']}
     """
     kind = type(value)
-    if kind is dict:
-        return ImmutableDict({key: freeze(item) for key, item in value.items()})
-    if kind is list:
-        return ImmutableList(map(freeze, value))
-    if kind is tuple:
-        return tuple(map(freeze, value))
-    if kind is set:
-        return frozenset(value)
-    return value
+    frozen: Any = value
+    if kind in _IMMUTABLE:
+        return value
+    if isinstance(value, dict):
+        frozen = ImmutableDict({key: freeze(item) for key, item in value.items()})
+    elif isinstance(value, list):
+        frozen = ImmutableList(map(freeze, value))
+    elif isinstance(value, set):
+        frozen = ImmutableSet(value)
+    elif kind is tuple:
+        frozen = tuple(map(freeze, value))
+    elif isinstance(value, tuple) and hasattr(kind, "_make"):  # a named tuple
+        frozen = kind._make(map(freeze, value))
+    return frozen
+
+
+_IMMUTABLE = frozenset(
+    {ImmutableDict, ImmutableList, ImmutableSet, str, int, float, bool, bytes, NoneType}
+)
 
 
 def is_scalar(annotation: Any) -> bool:
