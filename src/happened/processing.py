@@ -63,7 +63,7 @@ class _Run:
         try:
             raise_failures(failures, f"{len(failures)} failures; every other handler has run")
         finally:
-            del failures  # an error that knows this frame would never be freed otherwise
+            failures.clear()  # an error that knows a frame that knows it would stay in memory
 
 
 _current_run: ContextVar[_Run | None] = ContextVar("happened.current_run", default=None)
@@ -114,8 +114,9 @@ class Processor:
                 "class with @domain.command, and its handler with @domain.command_handler"
             )
         if command._metadata.stream is None:
-            category = reaction.part_of._category if reaction.part_of else "command"
-            command._place(stream(f"{category}:command", command._metadata.id), None)
+            kind: Any = type(command)  # it knows its aggregate since `init`
+            category = f"{kind._part_of._category}:command"
+            command._place(stream(category, command._metadata.id), None)
         if self._observers:
             self._tell(Step(kind="received", message=command))
         with self._running() as run:
