@@ -3,8 +3,7 @@
 (() => {
   const home = new URL("../assets/mermaid/", document.currentScript.src);
   const parts = []; // the files of the library, those needed first in front; written here by the build
-  const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 50));
-  const pause = () => new Promise((then) => idle(then, { timeout: 500 }));
+  const pause = () => new Promise((then) => setTimeout(then));
   let settings;
   let library;
   let last = Promise.resolve();
@@ -45,8 +44,9 @@
       addEventListener(sign, then, { once: true, passive: true });
     }
   });
+  const find = (source) => [...document.querySelectorAll("pre.mermaid")].find((pre) => pre.textContent === source);
   const seen = (source) => {
-    const box = [...document.querySelectorAll("pre.mermaid")].find((pre) => pre.textContent === source);
+    const box = find(source);
     const near = new Promise((then) => {
       if (!box) return then();
       new IntersectionObserver((entries, observer) => {
@@ -89,7 +89,10 @@
   window.mermaid = {
     initialize: (given) => (settings = given),
     render: (id, source) => {
-      const next = () => draw(id, source);
+      const next = () => draw(id, source).catch((error) => {
+        find(source)?.parentElement.classList.add("diagram--failed"); // its source is shown instead
+        throw error;
+      });
       return seen(source).then(() => (last = last.then(next, next)));
     },
   };

@@ -160,7 +160,7 @@ def window(
         reduced_motion="reduce",
         **options,
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     context.add_init_script(KEEP_SHADOWS)
     seen = Seen(urlsplit(url).netloc)
     seen.watch(context)
@@ -177,7 +177,7 @@ def draw(page: Page) -> tuple[int, int]:
         page.mouse.move(5, 300)
         page.mouse.move(6, 301)  # a sign of life: what is out of view is drawn, too
         with suppress(NotInTime):  # what is missing is counted below
-            page.wait_for_function(ALL_DRAWN, timeout=10_000)
+            page.wait_for_function(ALL_DRAWN, timeout=20_000)
     drawn = page.evaluate("() => window.drawings().filter(Boolean).length")
     return int(drawn), present
 
