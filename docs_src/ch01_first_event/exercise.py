@@ -10,7 +10,9 @@ class Book(Aggregate):
 
     def receive(self, copies: int) -> None:
         self.copies += copies
-        self.raise_(CopiesReceived(book_id=self.id, title=self.title, copies=copies))
+        self.raise_(
+            CopiesReceived(book_id=self.id, title=self.title, copies=copies)
+        )
 
     def sell(self) -> None:
         if self.copies == 0:

@@ -11,7 +11,9 @@ class Book(Aggregate):
 
     def receive(self, copies: int) -> None:
         self.copies += copies
-        self.raise_(CopiesReceived(book_id=self.id, title=self.title, copies=copies))  # (!)
+        self.raise_(  # (!)
+            CopiesReceived(book_id=self.id, title=self.title, copies=copies)
+        )
 
 
 # --8<-- [end:aggregate]

@@ -49,6 +49,8 @@ emma.price = emma.price.replace(cents=899)  # (!)
 shelf.repository_for(Book).add(emma)
 
 found = shelf.repository_for(Book).get("b1")
-print(f"{found.copies} copies of {found.title}, {found.binding}, for {found.price} each")
+print(
+    f"{found.title}, {found.binding}: {found.copies} copies for {found.price} each"
+)
 print(f"{found.price.times(found.copies)} in all")
 # --8<-- [end:run]

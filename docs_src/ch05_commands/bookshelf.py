@@ -16,7 +16,9 @@ class Book(Aggregate):
 
     def sell(self, copies: int) -> None:
         if copies > self.copies:
-            raise OutOfStockError(f"{self.title}: {copies} wanted, {self.copies} left")
+            raise OutOfStockError(
+                f"{self.title}: {copies} wanted, {self.copies} left"
+            )
         self.copies -= copies
         self.raise_(CopiesSold(book_id=self.id, copies=copies, left=self.copies))
 

@@ -1,4 +1,11 @@
-from happened import Aggregate, Command, Domain, NotFoundError, current_domain, handle
+from happened import (
+    Aggregate,
+    Command,
+    Domain,
+    NotFoundError,
+    current_domain,
+    handle,
+)
 from happened.fields import Integer
 
 shelf = Domain("bookshelf")

@@ -35,7 +35,9 @@ class Order(Aggregate):
         if self.status is not Status.PLACED:  # (1)!
             raise ValueError(f"order {self.id} is {self.status} already")
         self.status = Status.CONFIRMED  # (2)!
-        self.raise_(OrderConfirmed(order_id=self.id, customer_email=self.customer_email))  # (3)!
+        self.raise_(  # (3)!
+            OrderConfirmed(order_id=self.id, customer_email=self.customer_email)
+        )
 
 
 # --8<-- [end:aggregate]
@@ -100,7 +102,9 @@ class Orders:
 # --8<-- [start:handler]
 @shelf.on(OrderPlaced)
 def send_receipt(event: OrderPlaced) -> None:
-    print(f"to {event.customer_email}: you ordered {event.quantity} x {event.title}")
+    print(
+        f"to {event.customer_email}: you ordered {event.quantity} x {event.title}"
+    )
 
 
 # --8<-- [end:handler]

@@ -61,6 +61,8 @@ def apologise(event: OrderCancelled) -> None:
 
 shelf.init()
 
-shelf.repository_for(Order).add(Order(id="o1", customer_email="ada@example.org", title="Emma"))
+shelf.repository_for(Order).add(
+    Order(id="o1", customer_email="ada@example.org", title="Emma")
+)
 shelf.process(CancelOrder(order_id="o1", reason="it is out of print"))
 shelf.process(CancelOrder(order_id="o1", reason="it is out of print"))

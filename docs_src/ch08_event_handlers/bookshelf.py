@@ -1,6 +1,14 @@
 from enum import StrEnum
 
-from happened import Aggregate, Command, Domain, Event, current_domain, handle, record
+from happened import (
+    Aggregate,
+    Command,
+    Domain,
+    Event,
+    current_domain,
+    handle,
+    record,
+)
 from happened.fields import Identifier, Integer
 
 shelf = Domain("bookshelf")
@@ -32,10 +40,16 @@ class Inventory(Aggregate):
 
     def take(self, quantity: int) -> None:
         if quantity > self.copies:
-            raise ValueError(f"{self.copies} copies of {self.title} left, {quantity} wanted")
+            raise ValueError(
+                f"{self.copies} copies of {self.title} left, {quantity} wanted"
+            )
         self.copies -= quantity
         if self.copies < 3:
-            self.raise_(StockRanLow(book_id=self.book_id, title=self.title, copies=self.copies))
+            self.raise_(
+                StockRanLow(
+                    book_id=self.book_id, title=self.title, copies=self.copies
+                )
+            )
 
 
 @shelf.event(part_of=Inventory)
@@ -73,7 +87,9 @@ class Order(Aggregate):
 
     def ship(self) -> None:
         self._advance(Status.CONFIRMED, Status.SHIPPED)
-        self.raise_(OrderShipped(order_id=self.id, customer_email=self.customer_email))
+        self.raise_(
+            OrderShipped(order_id=self.id, customer_email=self.customer_email)
+        )
 
     def _advance(self, before: Status, after: Status) -> None:
         if self.status is not before:
@@ -169,7 +185,9 @@ class NewStock:
     @handle(BookAdded)
     def open(self, event: BookAdded) -> None:
         current_domain.repository_for(Inventory).add(
-            Inventory(book_id=event.book_id, title=event.title, copies=event.copies)  # (2)!
+            Inventory(  # (2)!
+                book_id=event.book_id, title=event.title, copies=event.copies
+            )
         )
 
 
@@ -202,7 +220,9 @@ class Notifications:
 # --8<-- [start:reorder]
 @shelf.on(StockRanLow)
 def reorder(event: StockRanLow) -> None:
-    print(f"to the publisher: {event.copies} copies of {event.title} left, send more")
+    print(
+        f"to the publisher: {event.copies} copies of {event.title} left, send more"
+    )
 
 
 # --8<-- [end:reorder]
@@ -216,7 +236,11 @@ print(inventories.get("b1").copies)
 #> 4
 # --8<-- [end:add_book]
 # --8<-- [start:confirm]
-shelf.process(PlaceOrder(order_id="o1", customer_email="ada@example.org", book_id="b1", quantity=2))
+shelf.process(
+    PlaceOrder(
+        order_id="o1", customer_email="ada@example.org", book_id="b1", quantity=2
+    )
+)
 
 with record(shelf) as recording:
     shelf.process(ConfirmOrder(order_id="o1"))

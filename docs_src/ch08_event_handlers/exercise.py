@@ -9,10 +9,14 @@ class Order(Aggregate):
     customer_email: str
 
     def ship(self) -> None:
-        self.raise_(OrderShipped(order_id=self.id, customer_email=self.customer_email))
+        self.raise_(
+            OrderShipped(order_id=self.id, customer_email=self.customer_email)
+        )
 
     def take_back(self) -> None:
-        self.raise_(OrderReturned(order_id=self.id, customer_email=self.customer_email))
+        self.raise_(
+            OrderReturned(order_id=self.id, customer_email=self.customer_email)
+        )
 
 
 @shelf.event(part_of=Order)
@@ -45,7 +49,9 @@ class Loyalty:
 
     def _add(self, email: str, points: int) -> None:
         customers = current_domain.repository_for(Customer)
-        customer = customers.get(email) if email in customers else Customer(email=email)
+        customer = (
+            customers.get(email) if email in customers else Customer(email=email)
+        )
         customer.points += points
         customers.add(customer)
 

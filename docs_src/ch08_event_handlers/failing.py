@@ -29,7 +29,9 @@ class Payments:
     def charge(self, event: OrderConfirmed) -> None:
         payment = Payment(order_id=event.order_id)
         current_domain.repository_for(Payment).add(payment)
-        raise ConnectionError(f"the bank does not answer for card {event.card}")  # (!)
+        raise ConnectionError(  # (!)
+            f"the bank does not answer for card {event.card}"
+        )
 
 
 @shelf.on(OrderConfirmed)

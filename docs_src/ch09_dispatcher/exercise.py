@@ -22,7 +22,9 @@ class MailServer:
 
 
 class Mails:
-    def __init__(self, server: MailServer, attempts: int = 3, pause: float = 0.01) -> None:
+    def __init__(
+        self, server: MailServer, attempts: int = 3, pause: float = 0.01
+    ) -> None:
         self.server = server
         self.attempts = attempts
         self.pause = pause  # seconds
@@ -44,7 +46,9 @@ async def ship(order_id: str, refusals: int) -> None:
     dispatcher = Dispatcher()
     dispatcher.register(Mails(MailServer(refusals)))
     try:
-        await dispatcher.dispatch(OrderShipped(order_id=order_id, email="ada@example.com"))
+        await dispatcher.dispatch(
+            OrderShipped(order_id=order_id, email="ada@example.com")
+        )
     except ConnectionError:
         print(f"no mail was sent for {order_id}")
 

@@ -1,4 +1,13 @@
-from happened import Aggregate, Command, Domain, Event, current_domain, handle, record, trace
+from happened import (
+    Aggregate,
+    Command,
+    Domain,
+    Event,
+    current_domain,
+    handle,
+    record,
+    trace,
+)
 
 shelf = Domain("bookshelf")
 
@@ -10,7 +19,9 @@ class Order(Aggregate):
     confirmed: bool = False
 
     def place(self) -> None:
-        self.raise_(OrderPlaced(order_id=self.id, book_id=self.book_id, copies=self.copies))
+        self.raise_(
+            OrderPlaced(order_id=self.id, book_id=self.book_id, copies=self.copies)
+        )
 
     def confirm(self) -> None:
         self.confirmed = True
@@ -36,7 +47,9 @@ class Inventory(Aggregate):
 
     def reserve(self, copies: int, held_for: str) -> None:
         self.copies -= copies
-        self.raise_(CopiesReserved(book_id=self.id, copies=copies, held_for=held_for))
+        self.raise_(
+            CopiesReserved(book_id=self.id, copies=copies, held_for=held_for)
+        )
         if self.copies < 5:
             self.raise_(StockRanLow(book_id=self.id, copies=self.copies))
 
@@ -67,7 +80,9 @@ class PlaceOrder(Command):
 class Orders:
     @handle(PlaceOrder)
     def place(self, command: PlaceOrder) -> None:
-        order = Order(id=command.order_id, book_id=command.book_id, copies=command.copies)
+        order = Order(
+            id=command.order_id, book_id=command.book_id, copies=command.copies
+        )
         order.place()
         current_domain.repository_for(Order).add(order)
 
@@ -112,7 +127,9 @@ with trace("request-17"), record(shelf) as recording:  # (!)
 names: dict[str | None, str] = {command.command_id: "PlaceOrder"}
 for event in recording.events:
     name = names[event.event_id] = type(event).__name__
-    print(f"{event.correlation_id}: {name:<14} caused by {names[event.causation_id]}")
+    print(
+        f"{event.correlation_id}: {name:<14} caused by {names[event.causation_id]}"
+    )
 # --8<-- [end:table]
 
 # --8<-- [start:diagrams]

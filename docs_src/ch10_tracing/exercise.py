@@ -17,7 +17,9 @@ class StockRanLow(Event):
     copies: int
 
 
-def print_tree(events: list[Event], cause: str | None = None, depth: int = 0) -> None:
+def print_tree(
+    events: list[Event], cause: str | None = None, depth: int = 0
+) -> None:
     for event in events:
         if event.causation_id == cause:
             print("    " * depth + type(event).__name__)

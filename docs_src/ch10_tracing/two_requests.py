@@ -32,7 +32,9 @@ async def place(order_id: str, request_id: str) -> None:
 
 
 async def main() -> None:
-    await asyncio.gather(place("o1", "request-18"), place("o2", "request-19"))  # (!)
+    await asyncio.gather(  # (!)
+        place("o1", "request-18"), place("o2", "request-19")
+    )
 
 
 # --8<-- [end:handlers]
