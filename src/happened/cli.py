@@ -1,9 +1,10 @@
 """Layer 7. The command line: ``happened diagram``."""
 
 import argparse
+import contextlib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -40,14 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.output.write_text(text, encoding="utf-8")
     except ConfigurationError as error:
         return _wrong(*error.problems)
-    except (HappenedError, OSError) as error:
+    except HappenedError as error:
         return _wrong(str(error))
+    except OSError as error:
+        return _wrong(f"cannot write {options.output}: {error.strerror}")
     return 0
 
 
 def _wrong(*problems: str) -> int:
     for problem in problems:
-        print(f"happened: {problem}", file=sys.stderr)
+        print(f"happened: {' '.join(problem.split())}", file=sys.stderr)
     return 1
 
 
@@ -59,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "diagram",
         help="draw a domain in Mermaid's notation",
         description="Draw a domain in Mermaid's notation: commands, their handlers, aggregates, "
-        "events, their handlers. A domain of more than 16 elements is drawn as a Markdown text "
+        "events, their handlers. A domain of more than 20 elements is drawn as a Markdown text "
         "with one drawing for each aggregate and its neighbours.",
         epilog="example:\n  happened diagram bookshelf:shelf --aggregate Order -o order.mmd",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 def _diagram(options: argparse.Namespace) -> str:
     domain = _domain(options.domain)
     if not domain.registry.resolved:
-        domain.init()
+        with _importing(options.domain.partition(":")[0]):
+            domain.init()
     if options.aggregate or options.whole:
         drawing = domain_diagram(domain, options.aggregate, direction=options.direction)
         return f"{drawing}\n"
@@ -138,10 +142,31 @@ def _named(module: ModuleType, name: str) -> Domain:
 
 def _module(name: str) -> ModuleType:
     """Import a module, from the current folder first."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(
+            f"{name!r} is not the name of a module; write it as in an import, such as shop.domain"
+        )
+    if sys.path[:1] != [str(Path.cwd())]:
+        sys.path.insert(0, str(Path.cwd()))
+    with _importing(name):
         return importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def _importing(name: str) -> Generator[None, None, None]:
+    """Keep what modules print out of the drawing, and say which one cannot be imported."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"no module is named {error.name!r}") from error
-    finally:
-        sys.path.pop(0)
+        if f"{name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(f"no module is named {error.name!r}") from error
+        raise ConfigurationError(
+            f"module {name!r} imports {error.name!r}, which was not found"
+        ) from error
+    except HappenedError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"module {name!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error

@@ -68,14 +68,14 @@ def domain_diagram(
 
 
 def domain_diagrams(
-    domain: Domain | Registry, *, limit: int = 16, direction: Direction = "TB"
+    domain: Domain | Registry, *, limit: int = 20, direction: Direction = "TB"
 ) -> dict[str, str]:
     """Return as many flowcharts of a domain as it takes to keep them readable, by their titles.
 
     Args:
         domain: the domain, or its registry, after `init`.
         limit: the number of elements up to which there is one drawing, under the domain's name;
-            with more, there is one for each aggregate, under its name. 16 by default.
+            with more, there is one for each aggregate, under its name. 20 by default.
         direction: as for `domain_diagram`.
 
     Raises:
