@@ -217,7 +217,14 @@ class Notifications:
 
 
 # --8<-- [end:notifications]
-# --8<-- [start:reorder]
+# --8<-- [start:functions]
+@shelf.on(OrderConfirmed)
+def print_slip(event: OrderConfirmed) -> None:
+    print(
+        f"to the warehouse: pack {event.quantity} x {event.book_id} for {event.order_id}"
+    )
+
+
 @shelf.on(StockRanLow)
 def reorder(event: StockRanLow) -> None:
     print(
@@ -225,7 +232,7 @@ def reorder(event: StockRanLow) -> None:
     )
 
 
-# --8<-- [end:reorder]
+# --8<-- [end:functions]
 # --8<-- [start:add_book]
 shelf.init()
 
