@@ -220,16 +220,12 @@ class Notifications:
 # --8<-- [start:functions]
 @shelf.on(OrderConfirmed)
 def print_slip(event: OrderConfirmed) -> None:
-    print(
-        f"to the warehouse: pack {event.quantity} x {event.book_id} for {event.order_id}"
-    )
+    print(f"to the warehouse: pack {event.quantity} x {event.book_id}")
 
 
 @shelf.on(StockRanLow)
 def reorder(event: StockRanLow) -> None:
-    print(
-        f"to the publisher: {event.copies} copies of {event.title} left, send more"
-    )
+    print(f"to the publisher: {event.copies} x {event.title} left, send more")
 
 
 # --8<-- [end:functions]
