@@ -305,9 +305,8 @@ class _Sequence:
         self.lines: list[str] = []
         self._ids: dict[tuple[str, str], str] = {}
         self._origins: dict[str | None, str] = {}  # who sent or raised each message
-        for number, (step, sender) in enumerate(zip(steps, senders(steps), strict=True)):
-            rest = steps[number + 1 :]
-            following = next((each for each in rest if _id(each) == _id(step)), None)
+        self._repeated: set[tuple[str | None, str | None]] = set()
+        for step, sender, following in zip(steps, senders(steps), _following(steps), strict=True):
             if step.kind == "received":
                 self._received(step, sender, following)
             elif step.kind == "handling":
@@ -324,13 +323,18 @@ class _Sequence:
 
     def _handling(self, step: Step) -> None:
         start = self._origins.get(_id(step)) or self._handler(None)
+        here = self._handler(step)
         arrow = "->>" if isinstance(step.message, Command) else "--)"
-        self.lines.append(f"{start}{arrow}{self._handler(step)}: {_shown(step.message)}")
+        if _call(step) in self._repeated:
+            self._repeated.remove(_call(step))
+            self.lines.append(f"{here}->>{here}: {_shown(step.message)}, again")
+        else:
+            self.lines.append(f"{start}{arrow}{here}: {_shown(step.message)}")
 
     def _persisted(self, step: Step) -> None:
         name = step.aggregate.__name__ if step.aggregate else "aggregate"
-        here = self._participant("aggregate", name)
-        self.lines.append(f"{self._handler(step)}->>{here}: persist")
+        start, here = self._handler(step), self._participant("aggregate", name)
+        self.lines.append(f"{start}->>{here}: persist")
         if step.events:
             self.lines.append(f"Note over {here}: {'<br/>'.join(map(_shown, step.events))}")
         for event in step.events:
@@ -339,8 +343,13 @@ class _Sequence:
     def _failed(self, step: Step, following: Step | None) -> None:
         """The one who sent a command gets the failure, unless the handler is called again."""
         here = end = self._handler(step)
-        again = following is not None and following.kind == "handling"
-        if isinstance(step.message, Command) and not again:
+        if (
+            following is not None
+            and following.kind == "handling"
+            and _call(following) == _call(step)
+        ):
+            self._repeated.add(_call(step))
+        elif isinstance(step.message, Command):
             end = self._origins.get(_id(step)) or self._handler(None)
         self.lines.append(f"{here}-x{end}: {label(type(step.error).__name__)}")
 
@@ -358,6 +367,16 @@ class _Sequence:
             word = "actor" if kind == "actor" else "participant"
             self.participants.append(f"{word} {id} as {label(name)}")
         return self._ids[key]
+
+
+def _following(steps: Sequence[Step]) -> list[Step | None]:
+    """For each step the next one of the same message."""
+    found: list[Step | None] = []
+    later: dict[str | None, Step] = {}
+    for step in reversed(steps):
+        found.append(later.get(_id(step)))
+        later[_id(step)] = step
+    return found[::-1]
 
 
 def _name(message: Message) -> str:
