@@ -11,6 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from happened.diagrams import causation_diagram, senders, sequence_diagram
 from happened.domain import Domain
+from happened.handlers import handler
 from happened.hooks import Step
 from happened.messages import Command, Event, Message
 from happened.registry import Registry
@@ -164,17 +165,17 @@ def _error(error: BaseException) -> dict[str, str]:
     return {"name": type(error).__name__, "text": str(error)}
 
 
-def _code_of(registry: Registry | None, handler: str) -> CodeType | None:
+def _code_of(registry: Registry | None, name: str) -> CodeType | None:
     """The code of a handler that is known by its name."""
-    owner, _, method = handler.rpartition(".")
+    owner, _, method = name.rpartition(".")
     for element in registry.elements if registry else ():
-        found = None
-        if element.kind in ("command handler", "event handler"):
-            if not isinstance(element.target, type):
-                name = getattr(element.target, "__qualname__", "")
-                found = element.target if name.endswith(handler) else None
-            elif element.title == owner:
-                found = inspect.getattr_static(element.target, method, None)
+        target, found = element.target, None
+        if element.kind not in ("command handler", "event handler"):
+            continue
+        if isinstance(target, type):
+            found = inspect.getattr_static(target, method, None) if element.title == owner else None
+        elif handler(target, element.messages).name == name:
+            found = target if inspect.isroutine(target) else type(target).__call__
         code = getattr(inspect.unwrap(found), "__code__", None) if found else None
         if isinstance(code, CodeType):
             return code
