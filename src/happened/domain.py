@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar, cast, overload
 
 from happened.config import Config, load_config
@@ -625,13 +624,14 @@ class Domain:
 
 def _maker(domain: Domain) -> dict[str, Any]:
     """The names of the module in which a domain is made: the first outside of its own methods."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        first = frame.f_code.co_varnames[:1]
-        if not first or frame.f_locals.get(first[0]) is not domain:
-            return frame.f_globals
+    frame = sys._getframe(2)
+    while (
+        frame.f_back is not None
+        and (first := frame.f_code.co_varnames[:1])
+        and frame.f_locals.get(first[0]) is domain
+    ):
         frame = frame.f_back
-    return {}
+    return frame.f_globals
 
 
 class _CurrentDomain:

@@ -72,7 +72,8 @@ class Repository(Generic[_A]):
             >>> shelf.init(traverse=False)
             >>> shelf.repository_for(Book).add(Book(title="Emma"))
         """
-        self._check(aggregate)
+        if type(aggregate) is not self._aggregate:
+            raise self._refused(aggregate)
         current = self._current()
         if current is not None:
             current.add(aggregate)
@@ -150,7 +151,8 @@ class Repository(Generic[_A]):
             >>> "b1" in books
             False
         """
-        self._check(aggregate)
+        if type(aggregate) is not self._aggregate:
+            raise self._refused(aggregate)
         current = self._current()
         if current is not None:
             current.remove(aggregate)
@@ -200,10 +202,8 @@ class Repository(Generic[_A]):
         finally:
             unit.rollback()
 
-    def _check(self, aggregate: object) -> None:
-        if type(aggregate) is not self._aggregate:
-            name = self._aggregate.__name__
-            raise ConfigurationError(
-                f"this repository holds {name}, found {aggregate!r}; "
-                f"use repository_for({type(aggregate).__name__})"
-            )
+    def _refused(self, aggregate: object) -> ConfigurationError:
+        return ConfigurationError(
+            f"this repository holds {self._aggregate.__name__}, found {aggregate!r}; "
+            f"use repository_for({type(aggregate).__name__})"
+        )

@@ -138,16 +138,14 @@ class UnitOfWork:
         if len(self._seen) > len(self._changed):
             self._refuse_forgotten()
         self._write()
-        changed = [
-            aggregate
-            for key, aggregate in self._changed.items()
-            if aggregate._version or key not in self._removed
-        ]
-        messages = [
-            StoredMessage(event._metadata, event.to_json())
-            for aggregate in changed
-            for event in aggregate._events
-        ]
+        changed: list[Aggregate] = []
+        messages: list[StoredMessage] = []
+        for key, aggregate in self._changed.items():
+            if not aggregate._version and key in self._removed:
+                continue
+            changed.append(aggregate)
+            for event in aggregate._events:
+                messages.append(StoredMessage(event._metadata, event.to_json()))
         if messages:
             self._transaction.append(messages)
         self._transaction.commit()
@@ -177,12 +175,11 @@ class UnitOfWork:
         """Write what was added and removed so far, so that queries take it into account."""
         written = self._written
         for key, aggregate in self._changed.items():
-            version = aggregate._version
+            expected = aggregate._version
             document = None
             if key not in self._removed:
                 position = aggregate._next_position + len(aggregate._events)
-                document = Document(key[1], version + 1, position, aggregate._to_document())
-            expected = version
+                document = Document(key[1], expected + 1, position, aggregate._to_document())
             if key in written:
                 before = written[key]
                 if before == document:
