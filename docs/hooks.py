@@ -41,6 +41,7 @@ IMPORT = re.compile(r'(?:^|[;}\n])(?:import|export)\s*(?:[^"\'();]*?from)?\s*"(\
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 PYTHON = re.compile(r"^\s*(?:\{?\s*\.?(?:python|py|pycon)\b)")
 HIGHLIGHT = re.compile(r"[ \t]*#[ \t]*\(!\)[ \t]*$")
+CLOSING = re.compile(r"(?P<indent>[ \t]*)[)\]}]+,?$")
 ANNOTATION = re.compile(r"[ \t]*#[ \t]*\(\d+\)!")
 LIST = re.compile(r"[ \t>]*1\.\s")
 FOR_TOOLS = re.compile(
@@ -106,13 +107,23 @@ def show(program: list[str], *, annotated: bool) -> tuple[list[str], list[int]]:
             continue
         body.append(without)
         if highlighted:
-            numbers.append(len(body))
+            numbers += range(first_line(body) + 1, len(body) + 1)
     while body and not body[0].strip():
         body.pop(0)
         numbers = [number - 1 for number in numbers]
     while body and not body[-1].strip():
         body.pop()
     return body, numbers
+
+
+def first_line(body: list[str]) -> int:
+    """Where the last line's statement begins, if that line only closes the statement's brackets."""
+    end = len(body) - 1
+    closing = CLOSING.match(body[end])
+    if closing is None:
+        return end
+    opening = re.compile(rf"{closing['indent']}\S.*[(\[{{]$")
+    return next((number for number in range(end - 1, -1, -1) if opening.match(body[number])), end)
 
 
 def with_lines(fence: str, numbers: list[int]) -> str:

@@ -84,7 +84,7 @@
 
   // A drawing shrinks to the column as long as its text stays readable; then its box scrolls.
   const fit = (_, width) =>
-    `display: block; margin: auto; max-width: ${width}px; min-width: ${Math.round(width * 0.78)}px;`;
+    `display: block; margin: auto; max-width: ${width}px; min-width: ${Math.round(width * 0.7)}px;`;
 
   window.mermaid = {
     initialize: (given) => (settings = given),

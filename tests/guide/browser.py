@@ -170,14 +170,14 @@ def window(
         context.close()
 
 
-def draw(page: Page) -> tuple[int, int]:
-    """Wait for the drawings of a page; return how many were drawn, and how many there should be."""
+def draw(page: Page, *, within: float = 20) -> tuple[int, int]:
+    """Wait some seconds for a page's drawings; return how many were drawn, of how many."""
     present = page.locator(".diagram").count()
     if present:
         page.mouse.move(5, 300)
         page.mouse.move(6, 301)  # a sign of life: what is out of view is drawn, too
         with suppress(NotInTime):  # what is missing is counted below
-            page.wait_for_function(ALL_DRAWN, timeout=20_000)
+            page.wait_for_function(ALL_DRAWN, timeout=within * 1000)
     drawn = page.evaluate("() => window.drawings().filter(Boolean).length")
     return int(drawn), present
 

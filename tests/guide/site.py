@@ -179,14 +179,22 @@ class _Handler(SimpleHTTPRequestHandler):
         super().send_error(code, message, explain)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing when a browser goes on before it has read everything."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextmanager
 def serve(site: Site, base: str = "/") -> Iterator[Served]:
     """Serve a site on a free port of this machine, below a base path."""
     served = Served("")
     handler = type("Handler", (_Handler,), {"base": base, "served": served})
     handler.extensions_map = {**_Handler.extensions_map, ".mjs": "text/javascript"}  # type: ignore[attr-defined]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(site.folder)))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), partial(handler, directory=str(site.folder)))
     served.url = urljoin(f"http://127.0.0.1:{server.server_port}", base)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -148,6 +148,9 @@ def small_site(tmp_path: Path) -> Path:
         "# needs: postgres\n"
         "# --8<-- [start:books]\n"
         "books = 1  # (!)\n"
+        "shelves = sum(\n"
+        "    [1],\n"
+        ")  # (!)\n"
         "more = 2  # noqa: ERA001\n"
         "copies = 3  # type: ignore[misc]  # (1)!\n"
         "# --8<-- [end:books]\n",
@@ -178,13 +181,15 @@ def test_marked_lines_are_highlighted_and_marks_are_not_shown(small_site: Path) 
     made = build(small_site, small_site / "site")
     assert made.returncode == 0, made.stderr
     (shown,) = Site(small_site / "site").pages.values()
+    books = "books = 1\nshelves = sum(\n    [1],\n)\nmore = 2\ncopies = 3"
     assert shown.code == [
-        "books = 1\nmore = 2\ncopies = 3  # (1)!\n",
-        "books = 1\nmore = 2\ncopies = 3\n",  # no list explains the annotation here
+        f"{books}  # (1)!\n",
+        f"{books}\n",  # no list explains the annotation here
     ]
-    assert len(re.findall(r'<span class="hll">', shown.html)) == 2
+    highlighted = re.findall(r'<span class="hll">(.*?)\n</span>', shown.html)
+    assert len(highlighted) == 2 * 4, "a statement is highlighted whole"
     copy = (small_site / "site/index.md").read_text(encoding="utf-8")
-    assert '```python title="shelf.py"\nbooks = 1\nmore = 2\ncopies = 3  # (1)!\n```' in copy
+    assert f'```python title="shelf.py"\n{books}  # (1)!\n```' in copy
 
 
 @pytest.mark.parametrize(
