@@ -77,6 +77,6 @@ class Guide:
 
 
 def ignored(path: Path) -> bool:
-    """Tell whether a file is none of the guide's: a cache, hidden, or a package's marker."""
+    """Tell whether a file is none of the guide's: a cache, hidden, a marker, ruff's settings."""
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
-    return hidden or path.name in ("__init__.py", "py.typed")
+    return hidden or path.name in ("__init__.py", "py.typed") or path == Path("ruff.toml")

@@ -15,6 +15,7 @@ COMMAND_LIMIT = 120
 """Seconds after which a shell session counts as hanging."""
 
 BOUNDARY = "happened-session-boundary"
+TRACEBACK = "Traceback (most recent call last)"
 
 
 class SessionError(Exception):
@@ -125,14 +126,20 @@ def remake_console(body: str, folder: Path) -> str:
     """Return a shell session with what its commands print now, run one after another in a folder.
 
     Raises:
-        SessionError: The session hangs, or ends its own shell.
+        SessionError: The session hangs, ends its own shell, or fails where it did not before.
     """
-    return remake(body, "$", ">", lambda inputs: shell(inputs, folder))
+    made = remake(body, "$", ">", lambda inputs: shell(inputs, folder))
+    if TRACEBACK in made and TRACEBACK not in body:
+        line = made[: made.index(TRACEBACK)].count("\n") + 1
+        raise SessionError(line, f"a command fails now: {made.rstrip().splitlines()[-1]}")
+    return made
 
 
 def shell(inputs: list[Step], folder: Path) -> list[str]:
     """Run commands in one shell and return what each printed, errors included."""
-    script = "".join(f"{step.source}\necho {BOUNDARY}\n" for step in inputs)
+    script = "".join(
+        f"{step.source}\nended=$?; echo {BOUNDARY}; (exit $ended)\n" for step in inputs
+    )
     variables = environment()
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables.get('PATH', '')}"
     variables["HOME"] = variables["TMPDIR"] = str(folder)

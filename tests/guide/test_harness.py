@@ -34,7 +34,7 @@ def test_every_fence_that_is_right_passes(small: Small) -> None:
         '=== "Session"\n\n    ``` pycon\n    --8<-- "ch01_shop/session.pycon"\n    ```\n',
         "- In a list\n\n    ``` python\n    print(sell(2))\n    ```\n",
         "``` pycon\n>>> sell(0)\n```\n",
-        "``` console\n$ echo $((1 + 1)) >&2\n```\n",
+        "``` console\n$ echo $((1 + 1)) >&2\n$ (exit 3)\n$ echo $?\n```\n",
         "``` mermaid\nflowchart LR\n    a --> b\n```\n",
     )
     assert main(small.root) == 0
@@ -43,7 +43,7 @@ def test_every_fence_that_is_right_passes(small: Small) -> None:
     assert ">>> sell(0)\nTraceback (most recent call last):\n    ...\nValueError: sold out\n" in (
         small.read("docs/shop.md")
     )
-    assert "$ echo $((1 + 1)) >&2\n2\n" in small.read("docs/shop.md")
+    assert "$ echo $((1 + 1)) >&2\n2\n$ (exit 3)\n$ echo $?\n3\n" in small.read("docs/shop.md")
     assert small.read("docs_src/ch01_shop/session.pycon").endswith(">>> sell(2)\n1\n")
     assert small.read("docs_src/ch01_shop/session.console") == (
         "$ python shop.py\nleft: 2\n4\n\n$ cat shop.toml\ncopies = 3\n"
@@ -65,6 +65,10 @@ WRONG = {
     "an input that is not complete": ("```pycon\n>>> sell(\n```", ":20: is no complete Python"),
     "a wrong shell output": ("```console\n$ echo 1\n2\n```", ":21: is stale"),
     "a shell that ends": ("```console\n$ exit 1\n```", ":20: the shell ended at '$ exit 1'"),
+    "a command that fails now": (
+        '```console\n$ python -c "1 / 0"\n```',
+        ":21: a command fails now: ZeroDivisionError",
+    ),
     "an output typed by hand": ("```text\nleft: 2\n```", ":19: no rule covers this fence: ```text"),
     "data typed by hand": ("```toml\na = 1\n```", ":19: no rule covers this fence: ```toml"),
     "an unknown language": ("```rust\nfn\n```", ":19: no rule covers this fence: ```rust typed"),
