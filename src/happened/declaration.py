@@ -1,8 +1,10 @@
-"""Layer 1. How a class body becomes a Pydantic model, in whichever style its fields are declared."""
+"""Layer 1. How a class body becomes a Pydantic model, whatever the style of its fields."""
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from collections.abc import Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, dataclass_transform
 
 import pydantic
 
@@ -31,15 +33,28 @@ if TYPE_CHECKING:
 else:
     ModelMetaclass = type(pydantic.BaseModel)
 
-__all__ = ["FrozenMeta", "ModelMeta", "field_specs", "validation_error"]
+__all__ = ["STORABLE", "FrozenMeta", "ModelMeta", "field_specs", "replaced", "validation_error"]
 
+# What every model has in common: only what JSON can hold and give back unchanged is accepted.
+STORABLE: Final = pydantic.ConfigDict(
+    extra="forbid",
+    validate_default=True,
+    allow_inf_nan=False,
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
+)
+
+_M = TypeVar("_M", bound=pydantic.BaseModel)
 _CALL = re.compile(r"[A-Za-z_][\w.]*\(")
 
 
-def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+_SETTINGS = ("event_type", "command_type")
+
+
+def _annotations(namespace: Mapping[str, Any]) -> dict[str, Any]:
     """The annotations of a class body, evaluated as far as its style of annotations needs."""
     if sys.version_info >= (3, 14) and "__annotations__" not in namespace:
-        import annotationlib
+        import annotationlib  # noqa: PLC0415 - new in Python 3.14
 
         annotate = annotationlib.get_annotate_from_class_namespace(namespace)
         if annotate is None:
@@ -48,28 +63,50 @@ def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
     return dict(namespace.get("__annotations__", {}))
 
 
-def _evaluated(annotation: Any, namespace: dict[str, Any]) -> Any:
+def _scope() -> dict[str, Any]:
+    """The names that are local where a class is written; none if that is the top of a module."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and (
+        frame.f_globals.get("__name__", "").partition(".")[0] in ("happened", "types")
+        or frame.f_code.co_name.startswith("<generic parameters of")
+    ):
+        frame = frame.f_back
+    return {} if frame is None or frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+
+def _evaluated(annotation: Any, module: str, scope: Mapping[str, Any]) -> Any:
     """Turn the text ``"String(max_length=20)"`` into the field; leave all else alone."""
     if not isinstance(annotation, str) or not _CALL.match(annotation):
         return annotation
-    module = sys.modules.get(namespace.get("__module__", ""))
+    known = vars(sys.modules[module]) if module in sys.modules else {}
     try:
-        return eval(annotation, dict(vars(module)) if module else {}, namespace)  # noqa: S307
+        return eval(annotation, dict(known), scope)  # noqa: S307 - the text of a class body
     except NameError:
         return annotation
 
 
-def _declare(name: str, namespace: dict[str, Any], reserved: frozenset[str]) -> None:
+def _refuse_fields_of_plain_classes(name: str, bases: tuple[type, ...]) -> None:
+    for each in (each for base in bases for each in base.__mro__):
+        if isinstance(each, ModelMetaclass):
+            continue
+        declared = {**_annotations(vars(each)), **vars(each)}
+        fields = [field for field, value in declared.items() if isinstance(value, FieldSpec)]
+        if fields:
+            raise ConfigurationError(
+                f"{name}: its base {each.__name__} declares {' and '.join(fields)}, but is a plain "
+                f"class; derive {each.__name__} from Aggregate, Entity, ValueObject, Event or "
+                "Command"
+            )
+
+
+def _declare(
+    name: str, bases: tuple[type, ...], namespace: dict[str, Any], scope: dict[str, Any]
+) -> None:
     """Rewrite declared fields in a class body into what Pydantic reads."""
-    annotations = _annotations(namespace)
-    taken = sorted(reserved & (annotations.keys() | namespace.keys()))
-    if taken:
-        raise ConfigurationError(
-            f"{name}.{taken[0]}: this name belongs to every message; give the field another one"
-        )
-    declared = False
+    _refuse_fields_of_plain_classes(name, bases)
+    annotations = _own_annotations(name, bases, namespace)
     for field, annotation in annotations.items():
-        spec = _evaluated(annotation, namespace)
+        spec = _evaluated(annotation, namespace.get("__module__", ""), {**scope, **namespace})
         value = namespace.get(field)
         if isinstance(spec, FieldSpec):
             annotations[field] = spec.annotate(spec.annotation)
@@ -78,18 +115,34 @@ def _declare(name: str, namespace: dict[str, Any], reserved: frozenset[str]) -> 
         elif isinstance(value, FieldSpec):
             annotations[field] = value.annotate(annotation)
             namespace[field] = value.value(optional=False)
-        else:
-            continue
-        declared = True
     for field, value in list(namespace.items()):
         if isinstance(value, FieldSpec):
             annotations[field] = value.annotate(value.annotation)
             namespace[field] = value.value(optional=not value.required)
-            declared = True
-    if declared:
-        namespace["__annotations__"] = annotations
-        namespace.pop("__annotate_func__", None)
-        namespace.pop("__annotate__", None)
+    _annotate(namespace, annotations)
+
+
+def _own_annotations(
+    name: str, bases: tuple[type, ...], namespace: dict[str, Any]
+) -> dict[str, Any]:
+    annotations = _annotations(namespace)
+    reserved = frozenset[str]().union(*(getattr(base, "_reserved_names", ()) for base in bases))
+    taken = sorted(reserved & (annotations.keys() | namespace.keys()))
+    if taken:
+        raise ConfigurationError(
+            f"{name}.{taken[0]}: every class of this kind has this name already; give the field "
+            "another one"
+        )
+    for setting in _SETTINGS:  # said by a class; annotated or not, it is no field
+        if any(hasattr(base, setting) for base in bases):
+            annotations.pop(setting, None)
+    return annotations
+
+
+def _annotate(namespace: dict[str, Any], annotations: dict[str, Any]) -> None:
+    namespace["__annotations__"] = annotations
+    namespace.pop("__annotate_func__", None)
+    namespace.pop("__annotate__", None)
 
 
 def _identify(namespace: dict[str, Any], bases: tuple[type, ...]) -> None:
@@ -104,10 +157,8 @@ def _identify(namespace: dict[str, Any], bases: tuple[type, ...]) -> None:
         if any(isinstance(extra, FieldSpec) and extra.identifier for extra in extras):
             return
     spec: FieldSpec = Identifier(default=new_id)
-    namespace["__annotations__"] = {"id": spec.annotate(str), **annotations}
+    _annotate(namespace, {"id": spec.annotate(str), **annotations})
     namespace["id"] = spec.value(optional=False)
-    namespace.pop("__annotate_func__", None)
-    namespace.pop("__annotate__", None)
 
 
 @dataclass_transform(
@@ -138,10 +189,13 @@ class ModelMeta(ModelMetaclass):
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
     ) -> Any:
         """Make the class."""
-        reserved = frozenset[str]().union(*(getattr(base, "_reserved_names", ()) for base in bases))
-        _declare(name, namespace, reserved)
+        scope = _scope()
+        _declare(name, bases, namespace, scope)
         _identify(namespace, bases)
-        return super().__new__(mcs, name, bases, namespace, **options)
+        made: Any = super().__new__(mcs, name, bases, namespace, **options)
+        if scope and not made.__pydantic_complete__:  # Pydantic looked for names in this function
+            made.model_rebuild(raise_errors=False, _types_namespace=scope)
+        return made
 
 
 @dataclass_transform(
@@ -194,6 +248,33 @@ def field_specs(cls: type[pydantic.BaseModel]) -> dict[str, FieldSpec]:
     }
 
 
+def replaced(model: _M, changes: Mapping[str, Any]) -> _M:
+    """Return a new object with the same values, save those given.
+
+    Args:
+        model: a message or a value object.
+        changes: the values to replace, field to value.
+
+    Raises:
+        ValidationError: a new value is wrong or unknown, or an invariant is broken.
+
+    Example:
+        >>> from happened import ValueObject
+        >>> from happened.declaration import replaced
+        >>> class Money(ValueObject):
+        ...     cents: int
+        >>> replaced(Money(cents=1250), {"cents": 900})
+        Money(cents=900)
+    """
+    kind = type(model)
+    values = {name: getattr(model, name) for name in kind.model_fields} | dict(changes)
+    try:
+        made: _M = kind.__pydantic_validator__.validate_python(values, by_alias=False, by_name=True)
+    except pydantic.ValidationError as error:
+        raise validation_error(error, kind.__name__) from error
+    return made
+
+
 def validation_error(error: pydantic.ValidationError, title: str) -> ValidationError:
     """Translate Pydantic's error, so that nested errors keep their paths.
 
@@ -226,7 +307,7 @@ def validation_error(error: pydantic.ValidationError, title: str) -> ValidationE
         if line["type"] == "missing":
             text = "a value is required"
         elif line["type"] == "extra_forbidden":
-            text = f"there is no such field (found {line['input']!r})"
+            text = f"there is no such field (found {_shortened(line['input'])})"
         else:
             text = f"{text} (found {_shortened(line['input'])})"
         messages.setdefault(path or "_entity", []).append(text)

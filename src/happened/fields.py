@@ -12,10 +12,12 @@ default or ``None`` is allowed. In the other two, ``required=True`` does.
 
 import datetime as dt
 import decimal
+import re
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Optional, TypeVar, get_args
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
@@ -81,8 +83,9 @@ class FieldSpec:
     @property
     def annotation(self) -> Any:
         """The type of the field where no annotation gives one."""
-        optional = not self.required and self.default is _UNSET
-        return self.type | None if optional else self.type
+        if self.required or not (self.default is _UNSET or self.default is None):
+            return self.type
+        return Optional[self.type]  # noqa: UP045 - the type may be a name
 
     def annotate(self, annotation: Any) -> Any:
         """Return the annotation with all that this field adds to it.
@@ -104,7 +107,10 @@ class FieldSpec:
         if self.choices is not None:
             checks += [BeforeValidator(_plain), AfterValidator(_one_of(self.choices))]
         checks += [AfterValidator(_passing(validator)) for validator in self.validators]
-        return Annotated[(annotation, Field(**self.constraints), *checks, self)]
+        constraints = dict(self.constraints)
+        if not _is_text(annotation):  # an Identifier whose annotation says that it is a number
+            constraints.pop("coerce_numbers_to_str", None)
+        return Annotated[(annotation, Field(**constraints), *checks, self)]
 
     def value(self, *, optional: bool) -> Any:
         """Return what to assign in the class body, so that Pydantic sees the default.
@@ -127,13 +133,20 @@ class FieldSpec:
         return Field(default=self.default)
 
 
+def _is_text(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return not re.search(r"\b(int|UUID)\b", annotation)
+    kinds = get_args(annotation) or (annotation,)
+    return not any(isinstance(kind, type) and issubclass(kind, int | uuid.UUID) for kind in kinds)
+
+
 def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
 def _one_of(choices: tuple[Any, ...]) -> Callable[[_T], _T]:
     def check(value: _T) -> _T:
-        if value is not None and value not in choices:
+        if value is not None and _plain(value) not in choices:
             raise ValueError(f"Input should be one of {', '.join(map(repr, choices))}")
         return value
 
@@ -670,7 +683,7 @@ def HasOne(
         True
     """
     return _spec(
-        entity if required else entity | None,
+        entity if required else Optional[entity],  # noqa: UP045 - it may be a name
         required=required,
         default=_UNSET if required else default,
         description=description,

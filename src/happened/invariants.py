@@ -1,6 +1,6 @@
 """Layer 2. Invariants: what is always true of an object, checked after each change of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -107,7 +107,7 @@ _C = TypeVar("_C", bound=_Changeable)
 
 
 @contextmanager
-def atomic_change(aggregate: _C) -> Iterator[_C]:
+def atomic_change(aggregate: _C) -> Generator[_C, None, None]:
     """Change several fields that only together keep the invariants.
 
     The invariants are checked at the end of the block. If one is broken then, or if the block

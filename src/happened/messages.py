@@ -5,18 +5,26 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+from pydantic_core import CoreSchema
 
-from happened.declaration import FrozenMeta, validation_error
-from happened.errors import ImmutableError, MessageError
+from happened.declaration import STORABLE, FrozenMeta, replaced, validation_error
+from happened.errors import ImmutableError, MessageError, ValidationError
 from happened.identifiers import new_id
 from happened.immutable import freeze, is_scalar
-from happened.metadata import NO_HEADERS, Metadata
+from happened.metadata import NO_HEADERS, Metadata  # pyright: ignore[reportUnusedImport]
 from happened.tracing import current_trace
 
 __all__ = ["Command", "Event", "Message"]
 
 _new_tuple = tuple.__new__
+
+
+def _freeze_containers(self: "Message", _context: Any, /) -> None:
+    """Freeze what could change."""
+    values: dict[str, Any] = self.__dict__  # pyright: ignore[reportAssignmentType]
+    for name in self._containers:
+        values[name] = freeze(values[name])
 
 
 class Message(BaseModel, metaclass=FrozenMeta):
@@ -45,14 +53,13 @@ class Message(BaseModel, metaclass=FrozenMeta):
         True
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = {**STORABLE, "frozen": True}
     __slots__ = ("_metadata",)
 
     _reserved_names: ClassVar[frozenset[str]] = frozenset()
     _type_name: ClassVar[str] = "Message.v1"
     _type_version: ClassVar[int] = 1
     _own_name: ClassVar[str | None] = None
-    _part_of: ClassVar[type | None] = None
     _registered_in: ClassVar[object | None] = None
     _containers: ClassVar[tuple[str, ...]] = ()
 
@@ -64,14 +71,20 @@ class Message(BaseModel, metaclass=FrozenMeta):
     else:
 
         def __init__(
-            self, /, *, correlation_id=None, causation_id=None, metadata=None, **data
+            self,
+            /,
+            *,
+            correlation_id: str | None = None,
+            causation_id: str | None = None,
+            metadata: Mapping[str, Any] | None = None,
+            **data: Any,
         ) -> None:
             try:
                 self.__pydantic_validator__.validate_python(data, self_instance=self)
             except pydantic.ValidationError as error:
                 raise validation_error(error, type(self).__name__) from error
-            if self._containers:
-                self._freeze()
+            if correlation_id is not None or causation_id is not None or metadata is not None:
+                _check_given(type(self).__name__, correlation_id, causation_id, metadata)
             trace = current_trace.get()
             id = new_id()
             if trace is None:
@@ -125,10 +138,23 @@ class Message(BaseModel, metaclass=FrozenMeta):
         super().__pydantic_init_subclass__(**options)
         cls._own_name = cls.__dict__.get("event_type", cls.__dict__.get("command_type"))
         cls._rename(cls._own_name or f"{cls.__name__}.v1", 1)
-        cls._part_of = cls._registered_in = None
+        cls._registered_in = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: pydantic.GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Let only messages that hold lists, mappings or sets pay for freezing them."""
         cls._containers = tuple(
-            name for name, field in cls.model_fields.items() if not is_scalar(field.annotation)
+            name
+            for name, field in cls.__pydantic_fields__.items()
+            if not is_scalar(field.annotation)
         )
+        if not cls._containers and cls.model_post_init is _freeze_containers:
+            cls.__pydantic_post_init__ = None
+        return handler(source)
+
+    model_post_init = _freeze_containers
 
     @classmethod
     def _rename(cls, name: str, version: int) -> None:
@@ -139,18 +165,20 @@ class Message(BaseModel, metaclass=FrozenMeta):
     def _restore(cls, data: str | bytes, metadata: Metadata) -> Self:
         """Make the message again from what a storage or a broker holds of it."""
         try:
-            message = cls.__pydantic_validator__.validate_json(data)
+            message: Self = cls.__pydantic_validator__.validate_json(
+                data, by_alias=False, by_name=True
+            )
         except pydantic.ValidationError as error:
             reason = str(validation_error(error, cls.__name__))
             raise MessageError(reason, message_id=metadata.id, type=metadata.type) from error
-        message._freeze()
         _set_metadata(message, metadata)
-        return message  # type: ignore[no-any-return]
+        return message
 
-    def _freeze(self) -> None:
-        values = self.__dict__
-        for name in self._containers:
-            values[name] = freeze(values[name])
+    def _stamp(self) -> Metadata:
+        """Give the metadata of this moment to a message that was made without any."""
+        stamped = Message()._metadata._replace(type=self._type_name, version=self._type_version)
+        _set_metadata(self, stamped)
+        return stamped
 
     def _place(self, stream: str, position: int | None) -> None:
         """Complete the metadata: the stream, the place in it, and the origin of the chain."""
@@ -175,7 +203,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
             >>> BookLent(book_id="b1", until=date(2026, 12, 24)).to_dict()
             {'book_id': 'b1', 'until': '2026-12-24'}
         """
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude_computed_fields=True)
 
     def to_json(self) -> bytes:
         """Return the fields as JSON, encoded in UTF-8.
@@ -187,7 +215,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
             >>> BookLent(book_id="b1").to_json()
             b'{"book_id":"b1"}'
         """
-        return self.__pydantic_serializer__.to_json(self)
+        return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a new message with the same values, save those given: with an id of its own.
@@ -206,7 +234,9 @@ class Message(BaseModel, metaclass=FrozenMeta):
             >>> BookLent(book_id="b1").model_copy(update={"book_id": "b2"})
             BookLent(book_id='b2')
         """
-        return type(self)(**{**self.__dict__, **(update or {})})
+        copied = replaced(self, update or {})
+        copied._stamp()
+        return copied
 
     if not TYPE_CHECKING:
 
@@ -218,9 +248,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
 
         def __getattr__(self, name: str) -> Any:
             if name == "_metadata":  # made without __init__, as by model_validate
-                stamped = type(self)(**self.__dict__)._metadata
-                _set_metadata(self, stamped)
-                return stamped
+                return self._stamp()
             return super().__getattr__(name)
 
     def __copy__(self) -> Self:
@@ -234,11 +262,26 @@ class Message(BaseModel, metaclass=FrozenMeta):
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self._freeze()
+        self.model_post_init(None)
         _set_metadata(self, Metadata(*state["_metadata"]))
 
 
 _set_metadata = Message.__dict__["_metadata"].__set__  # the one way around immutability
+
+
+def _check_given(
+    title: str, correlation_id: object, causation_id: object, metadata: object
+) -> None:
+    """Refuse metadata of the caller's own that are not what they must be."""
+    messages = {
+        name: [f"Input should be a valid string (found {value!r})"]
+        for name, value in {"correlation_id": correlation_id, "causation_id": causation_id}.items()
+        if not (value is None or isinstance(value, str))
+    }
+    if not (metadata is None or isinstance(metadata, Mapping)):
+        messages["metadata"] = [f"Input should be a mapping (found {metadata!r})"]
+    if messages:
+        raise ValidationError(messages, title)
 
 
 class Event(Message):
@@ -271,9 +314,16 @@ class Event(Message):
     """
 
     event_type: ClassVar[str] = "Event.v1"
+    _part_of: ClassVar[type | None] = None
     _reserved_names: ClassVar[frozenset[str]] = frozenset(
         {"event_id", "occurred_at", "correlation_id", "causation_id", "metadata"}
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Let a domain say anew which aggregate raises the events of each class."""
+        super().__pydantic_init_subclass__(**options)
+        cls._part_of = None
 
     @property
     def event_id(self) -> str:

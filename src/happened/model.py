@@ -1,20 +1,35 @@
 """Layer 2. The model: value objects, entities and aggregates."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
-from happened.declaration import FrozenMeta, ModelMeta, field_specs, validation_error
+from happened.associations import (
+    EntityList,
+    Exchange,
+    check_association,
+    entities_in,
+    holds_entities,
+)
+from happened.declaration import (
+    STORABLE,
+    FrozenMeta,
+    ModelMeta,
+    field_specs,
+    replaced,
+    validation_error,
+)
 from happened.errors import ConfigurationError, ImmutableError, ValidationError
 from happened.immutable import freeze, is_scalar
-from happened.invariants import check, invariants_of
+from happened.invariants import atomic_change, check, invariants_of
 from happened.messages import Event
 from happened.streams import snake_case, stream
 
-__all__ = ["Aggregate", "Entity", "EntityList", "ValueObject"]
+__all__ = ["Aggregate", "Entity", "ValueObject"]
 
 _STORED: dict[str, object] = {}  # the validation context of what is read from a storage
 
@@ -40,7 +55,7 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
         True
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = {**STORABLE, "frozen": True}
 
     _containers: ClassVar[tuple[str, ...]] = ()
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
@@ -71,8 +86,9 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
 
     def model_post_init(self, context: Any, /) -> None:
         """Freeze what could change, and check the invariants."""
+        values: dict[str, Any] = self.__dict__  # pyright: ignore[reportAssignmentType]
         for name in self._containers:
-            self.__dict__[name] = freeze(self.__dict__[name])
+            values[name] = freeze(values[name])
         if self._invariants and context is not _STORED:
             check(self, self._invariants)
 
@@ -96,7 +112,7 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
             >>> Money(cents=1250).replace(cents=900)
             Money(cents=900, currency='EUR')
         """
-        return type(self)(**{**self.__dict__, **changes})
+        return replaced(self, changes)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return what `replace` returns; Pydantic's name for it.
@@ -117,7 +133,7 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
             >>> Money(cents=1250).to_dict()
             {'cents': 1250}
         """
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude_computed_fields=True)
 
     def __copy__(self) -> Self:
         return self
@@ -155,12 +171,14 @@ class Entity(BaseModel, metaclass=ModelMeta):
         True
     """
 
-    model_config = ConfigDict(validate_assignment=True, extra="forbid")
+    model_config = {**STORABLE, "validate_assignment": True}
     __slots__ = ("_owner", "_pending")
 
     _abstract: ClassVar[bool] = True
+    _reserved_names: ClassVar[frozenset[str]] = frozenset()
     _identity_field: ClassVar[str] = "id"
     _associations: ClassVar[tuple[str, ...]] = ()
+    _containers: ClassVar[tuple[str, ...]] = ()
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
 
     if TYPE_CHECKING:
@@ -201,18 +219,31 @@ class Entity(BaseModel, metaclass=ModelMeta):
                 f"{cls.__name__}: {' and '.join(identities)} are both declared with "
                 "identifier=True; an entity has one identity"
             )
-        cls._identity_field = identities[0] if identities else "id"
+        cls._reserved_names = frozenset({"identity"})
+        cls._identity_field = identity = identities[0] if identities else "id"
+        if identity in cls.model_fields and cls.model_fields[identity].default is None:
+            raise ConfigurationError(
+                f"{cls.__name__}.{identity}: an identity is never None; give it required=True or "
+                "default=new_id"
+            )
         cls._invariants = invariants_of(cls)
         cls._associations = tuple(
-            name for name, field in cls.model_fields.items() if _holds_entities(field.annotation)
+            name for name, field in cls.model_fields.items() if holds_entities(field.annotation)
         )
+        cls._containers = tuple(
+            name
+            for name, field in cls.model_fields.items()
+            if name not in cls._associations and not is_scalar(field.annotation)
+        )
+        for name in cls._associations:
+            check_association(f"{cls.__name__}.{name}", cls.model_fields[name])
 
     def model_post_init(self, context: Any, /) -> None:
         """Own the entities in it, and check the invariants."""
         _set_owner(self, None)
         _set_pending(self, False)
         for name in self._associations:
-            self._own(name, None)
+            self._own(name)
         if self._invariants and context is not _STORED:
             check(self, self._invariants)
 
@@ -231,7 +262,43 @@ class Entity(BaseModel, metaclass=ModelMeta):
             >>> Book(id="b1", title="Emma").to_dict()
             {'id': 'b1', 'title': 'Emma'}
         """
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude_computed_fields=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy that shares nothing with the original, the events it raised included.
+
+        Args:
+            update: values to change in the copy, field to value.
+            deep: without effect, since a copy is always deep.
+
+        Raises:
+            ValidationError: a value is wrong or unknown, or an invariant is broken.
+            ImmutableError: the identity is to be changed.
+
+        Example:
+            >>> from happened import Aggregate
+            >>> class Book(Aggregate):
+            ...     title: str
+            >>> Book(id="b1", title="Emma").model_copy(update={"title": "Persuasion"})
+            Book(id='b1', title='Persuasion')
+        """
+        copied = copy.deepcopy(self)
+        with atomic_change(copied):
+            for name, value in (update or {}).items():
+                setattr(copied, name, value)
+        return copied
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return copied
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        Entity.model_post_init(self, _STORED)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -244,47 +311,48 @@ class Entity(BaseModel, metaclass=ModelMeta):
     def _set_field(self, name: str, value: object) -> None:
         """Validate the value and check the invariants; on failure nothing has changed."""
         before = self.__dict__
-        owned = before[name] if name in self._associations else None
-        items = list(owned) if isinstance(owned, EntityList) else None
+        exchange = Exchange(self, name) if name in self._associations else None
         try:
             self.__pydantic_validator__.validate_assignment(self, name, value)
-        except pydantic.ValidationError as error:
-            raise validation_error(error, type(self).__name__) from error
-        if name in self._associations:
-            self._own(name, owned)
-        try:
+            if exchange is not None:
+                exchange.make()
             self._changed()
-        except BaseException:
+        except BaseException as error:
             object.__setattr__(self, "__dict__", before)
-            if items is not None:
-                owned._replace(items)
+            if exchange is not None:
+                exchange.undo()
+            if isinstance(error, pydantic.ValidationError):
+                raise validation_error(error, type(self).__name__) from error
             raise
 
     def _set_other(self, name: str, value: object) -> None:
         try:
             super().__setattr__(name, value)
-        except (ValueError, pydantic.ValidationError) as error:
+        except ValueError as error:
+            if hasattr(type(self), name):  # a property, whose own error this is
+                raise
             messages = {name: [f"there is no such field (found {value!r})"]}
             raise ValidationError(messages, type(self).__name__) from error
 
-    def _own(self, name: str, before: Any) -> None:
+    def _own(self, name: str) -> None:
         """Make this the owner of the entities in a field; a list becomes an `EntityList`."""
-        value = self.__dict__[name]
+        values: dict[str, Any] = self.__dict__  # pyright: ignore[reportAssignmentType]
+        value = values[name]
         if isinstance(value, list):
-            if isinstance(before, EntityList):
-                before._replace(value)
-                owned = before
-            else:
-                owned = EntityList(value)
-            owned._owner, owned._field = self, name
-            self.__dict__[name] = owned
-            for item in value:
-                _set_owner(item, self)
+            if not isinstance(value, EntityList) or value._owner is not self:
+                value = values[name] = EntityList(value)
+                value._owner, value._field = self, name
+            for entity in value:
+                _set_owner(entity, self)
         elif value is not None:
             _set_owner(value, self)
 
-    def _changed(self) -> None:
-        """Check the invariants of this and of all that it is part of, unless postponed."""
+    def _changed(self, *, with_parts: bool = False) -> None:
+        """Check the invariants of this and of all that it is part of, unless postponed.
+
+        Args:
+            with_parts: whether to check the entities in it, too.
+        """
         changed: Entity | None = self
         path = []
         while changed is not None:
@@ -292,115 +360,63 @@ class Entity(BaseModel, metaclass=ModelMeta):
                 return
             path.append(changed)
             changed = changed._owner
-        for each in path:
+        for each in (*self._parts(), *path) if with_parts else path:
             if each._invariants:
                 check(each, each._invariants)
 
+    def _parts(self) -> "Iterator[Entity]":
+        """The entities in it, and those in them."""
+        for name in self._associations:
+            for entity in entities_in(self.__dict__[name]):
+                yield entity
+                yield from entity._parts()
+
     def _begin_change(self) -> object:
-        before = (self._pending, self._copy_of_values())
+        before = (self._pending, self._kept())
         _set_pending(self, True)
         return before
 
     def _end_change(self, before: Any) -> None:
         _set_pending(self, before[0])
-        self._changed()
+        self._changed(with_parts=True)
 
     def _undo_change(self, before: Any) -> None:
         _set_pending(self, before[0])
         self._put_back(before[1])
 
-    def _copy_of_values(self) -> dict[str, Any]:
+    def _kept(self) -> dict[str, Any]:
+        """All that `_put_back` needs to make this, and the entities in it, what they are now."""
+        values = self.__dict__
+        copied = {name: copy.deepcopy(values[name]) for name in self._containers}
         return {
-            "values": dict(self.__dict__),
-            "owned": [
-                (entity, entity._copy_of_values())
-                for name in self._associations
-                for entity in _entities_in(self.__dict__[name])
-            ],
+            "values": {**values, **copied},
             "lists": {
-                name: list(self.__dict__[name])
+                name: list(values[name])
                 for name in self._associations
-                if isinstance(self.__dict__[name], EntityList)
+                if isinstance(values[name], EntityList)
             },
+            "parts": [
+                (entity, entity._kept())
+                for name in self._associations
+                for entity in entities_in(values[name])
+            ],
         }
 
-    def _put_back(self, copied: dict[str, Any]) -> None:
-        object.__setattr__(self, "__dict__", copied["values"])
-        for name, items in copied["lists"].items():
+    def _put_back(self, kept: dict[str, Any]) -> None:
+        for name in self._associations:
+            for entity in entities_in(self.__dict__[name]):
+                _set_owner(entity, None)
+        object.__setattr__(self, "__dict__", kept["values"])
+        for name, items in kept["lists"].items():
             self.__dict__[name]._replace(items)
-        for entity, values in copied["owned"]:
+        for name in self._associations:
+            self._own(name)
+        for entity, values in kept["parts"]:
             entity._put_back(values)
 
 
 _set_owner = Entity.__dict__["_owner"].__set__
 _set_pending = Entity.__dict__["_pending"].__set__
-
-
-class EntityList(list[Any]):
-    """The entities that an aggregate has: a list whose changes are validated.
-
-    A change that does not fit the field or breaks an invariant raises `ValidationError` and
-    leaves the list as it was.
-
-    Example:
-        >>> from happened import Aggregate, Entity
-        >>> class Line(Entity):
-        ...     book_id: str
-        >>> class Order(Aggregate):
-        ...     lines: list[Line] = []
-        >>> order = Order()
-        >>> order.lines.append(Line(book_id="b1"))
-        >>> [line.book_id for line in order.lines]
-        ['b1']
-    """
-
-    __slots__ = ("_field", "_owner")
-
-    _owner: Entity
-    _field: str
-
-    def _replace(self, items: list[Any]) -> None:
-        list.__setitem__(self, slice(None), items)
-
-    def get(self, identity: str) -> Any:
-        """Return the entity with this identity, or ``None``.
-
-        Args:
-            identity: the value of the field that identifies the entity.
-
-        Example:
-            >>> from happened import Aggregate, Entity
-            >>> class Line(Entity):
-            ...     book_id: str
-            >>> class Order(Aggregate):
-            ...     lines: list[Line] = []
-            >>> Order(lines=[Line(id="l1", book_id="b1")]).lines.get("l1").book_id
-            'b1'
-        """
-        return next((item for item in self if item.identity == identity), None)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (list, (list(self),))
-
-
-def _validated(name: str) -> Callable[..., Any]:
-    mutate = getattr(list, name)
-
-    def change(self: EntityList, *args: Any, **options: Any) -> Any:
-        changed = list(self)
-        result = mutate(changed, *args, **options)
-        self._owner._set_field(self._field, changed)
-        return self if name in ("__iadd__", "__imul__") else result
-
-    change.__name__ = name
-    return change
-
-
-for _name in (
-    *("append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse"),
-    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
-):
-    setattr(EntityList, _name, _validated(_name))
 
 
 class Aggregate(Entity):
@@ -482,9 +498,12 @@ class Aggregate(Entity):
             0
         """
         kind = type(event)
-        part_of = kind._part_of
-        if (part_of is not None or self._registered_in is not None) and not (
-            part_of is not None and isinstance(self, part_of)
+        try:
+            part_of = kind._part_of
+        except AttributeError:
+            raise ConfigurationError(self._not_mine(event)) from None
+        if part_of is not type(self) and (
+            self._registered_in is not None if part_of is None else not isinstance(self, part_of)
         ):
             raise ConfigurationError(self._not_mine(event))
         if event._metadata.stream is not None:
@@ -497,6 +516,8 @@ class Aggregate(Entity):
 
     def _not_mine(self, event: object) -> str:
         own, name = type(self).__name__, type(event).__name__
+        if isinstance(event, type):
+            return f"{own}.raise_ takes an event, found a class; make one: {event.__name__}(...)"
         if not isinstance(event, Event):
             return f"{own}.raise_ takes an event, found {event!r}; derive {name} from Event"
         part_of = type(event)._part_of
@@ -521,7 +542,9 @@ class Aggregate(Entity):
     def _to_document(self) -> bytes:
         """The state as JSON."""
         try:
-            return self.__pydantic_serializer__.to_json(self, warnings="error")
+            return self.__pydantic_serializer__.to_json(
+                self, warnings="error", exclude_computed_fields=True
+            )
         except PydanticSerializationError as error:
             messages = {"_entity": [f"it holds a value that does not fit its field: {error}"]}
             raise ValidationError(messages, type(self).__name__) from error
@@ -530,34 +553,34 @@ class Aggregate(Entity):
     def _from_document(cls, document: str | bytes, version: int, next_position: int) -> Self:
         """The aggregate as it was stored; its invariants held then."""
         try:
-            loaded: Self = cls.__pydantic_validator__.validate_json(document, context=_STORED)
+            loaded: Self = cls.__pydantic_validator__.validate_json(
+                document, context=_STORED, by_alias=False, by_name=True
+            )
         except pydantic.ValidationError as error:
             raise validation_error(error, cls.__name__) from error
         _set_version(loaded, version)
         _set_next_position(loaded, next_position)
         return loaded
 
-    def _copy_of_values(self) -> dict[str, Any]:
-        return {**super()._copy_of_values(), "events": list(self._events)}
+    def _kept(self) -> dict[str, Any]:
+        return {**super()._kept(), "events": list(self._events)}
 
-    def _put_back(self, copied: dict[str, Any]) -> None:
-        super()._put_back(copied)
-        self._events[:] = copied["events"]
+    def _put_back(self, kept: dict[str, Any]) -> None:
+        super()._put_back(kept)
+        self._events[:] = kept["events"]
+
+    def __getstate__(self) -> dict[Any, Any]:
+        stored = (list(self._events), self._version, self._next_position)
+        return {**super().__getstate__(), "_stored": stored}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        events, version, next_position = state["_stored"]
+        _set_events(self, events)
+        _set_version(self, version)
+        _set_next_position(self, next_position)
 
 
 _set_events = Aggregate.__dict__["_events"].__set__
 _set_version = Aggregate.__dict__["_version"].__set__
 _set_next_position = Aggregate.__dict__["_next_position"].__set__
-
-
-def _holds_entities(annotation: Any) -> bool:
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        return issubclass(annotation, Entity)
-    return any(map(_holds_entities, get_args(annotation)))
-
-
-def _entities_in(value: Any) -> Iterator[Entity]:
-    if isinstance(value, list):
-        yield from value
-    elif value is not None:
-        yield value

@@ -1,6 +1,6 @@
 """Layer 1. Tracing: which message is being handled now, and so what a new message is part of."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -37,7 +37,7 @@ current_trace: ContextVar[Trace | Metadata | None] = ContextVar(
 
 
 @contextmanager
-def trace(correlation_id: str, causation_id: str | None = None) -> Iterator[Trace]:
+def trace(correlation_id: str, causation_id: str | None = None) -> Generator[Trace, None, None]:
     """Make the messages of a block part of a chain that began elsewhere.
 
     Args:

@@ -1,0 +1,215 @@
+"""Layer 2. Associations: the entities that an entity has, and who owns them."""
+
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from happened.errors import ConfigurationError, ValidationError
+
+__all__ = ["EntityList", "Exchange", "check_association", "entities_in", "holds_entities"]
+
+
+class EntityList(list[Any]):
+    """The entities that an aggregate has: a list whose changes are validated.
+
+    A change that does not fit the field or breaks an invariant raises `ValidationError` and
+    leaves the list as it was.
+
+    Example:
+        >>> from happened import Aggregate, Entity
+        >>> class Line(Entity):
+        ...     book_id: str
+        >>> class Order(Aggregate):
+        ...     lines: list[Line] = []
+        >>> order = Order()
+        >>> order.lines.append(Line(book_id="b1"))
+        >>> [line.book_id for line in order.lines]
+        ['b1']
+    """
+
+    __slots__ = ("_field", "_owner")
+
+    _owner: Any
+    _field: str
+
+    def _replace(self, items: list[Any]) -> None:
+        list.__setitem__(self, slice(None), items)
+
+    def get(self, identity: str) -> Any:
+        """Return the entity with this identity, or ``None``.
+
+        Args:
+            identity: the value of the field that identifies the entity, as text.
+
+        Example:
+            >>> from happened import Aggregate, Entity
+            >>> class Line(Entity):
+            ...     book_id: str
+            >>> class Order(Aggregate):
+            ...     lines: list[Line] = []
+            >>> Order(lines=[Line(id="l1", book_id="b1")]).lines.get("l1").book_id
+            'b1'
+        """
+        return next((item for item in self if item.identity == identity), None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (list, (list(self),))
+
+
+def _validated(name: str) -> Callable[..., Any]:
+    mutate = getattr(list, name)
+
+    def change(self: EntityList, *args: Any, **options: Any) -> Any:
+        changed = list(self)
+        result = mutate(changed, *args, **options)
+        self._owner._set_field(self._field, changed)
+        return self if name in ("__iadd__", "__imul__") else result
+
+    change.__name__ = name
+    return change
+
+
+for _name in (
+    *("append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse"),
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+):
+    setattr(EntityList, _name, _validated(_name))
+
+
+class Exchange:
+    """The exchange of the entities in one field for others, which can be undone.
+
+    Args:
+        owner: the entity whose field is about to change.
+        field: the name of the field.
+
+    Example:
+        >>> from happened import Aggregate, Entity
+        >>> from happened.associations import Exchange
+        >>> class Blurb(Entity):
+        ...     body: str
+        >>> class Book(Aggregate):
+        ...     blurb: Blurb
+        >>> Exchange(Book(blurb=Blurb(id="b1", body="Read it")), "blurb").entities
+        [Blurb(id='b1', body='Read it')]
+    """
+
+    def __init__(self, owner: Any, field: str) -> None:
+        self.owner = owner
+        self.field = field
+        self.value = owner.__dict__[field]
+        self.entities = list(entities_in(self.value))
+        self._owners: list[tuple[Any, Any]] = []
+
+    def make(self) -> None:
+        """Own the entities that the field has now, and let go of those that it had.
+
+        Raises:
+            ValidationError: the owner would be part of itself.
+        """
+        values = self.owner.__dict__
+        new = list(entities_in(values[self.field]))
+        self._refuse_a_circle(new)
+        self._owners = [(entity, entity._owner) for entity in (*self.entities, *new)]
+        for entity in self.entities:
+            if entity._owner is self.owner:
+                object.__setattr__(entity, "_owner", None)
+        if isinstance(self.value, EntityList) and isinstance(values[self.field], list):
+            self.value._replace(new)
+            values[self.field] = self.value
+        for name in self.owner._associations:
+            self.owner._own(name)
+
+    def undo(self) -> None:
+        """Put the entities back, whether the exchange was made or not."""
+        if isinstance(self.value, EntityList):
+            self.value._replace(self.entities)
+        for entity, owner in self._owners:
+            object.__setattr__(entity, "_owner", owner)
+
+    def _refuse_a_circle(self, new: list[Any]) -> None:
+        above = self.owner
+        while above is not None:
+            if any(entity is above for entity in new):
+                messages = {self.field: ["an entity cannot be part of itself"]}
+                raise ValidationError(messages, type(self.owner).__name__)
+            above = above._owner
+
+
+def entities_in(value: Any) -> Iterator[Any]:
+    """Yield the entities in an association, which is a list, one entity, or ``None``.
+
+    Args:
+        value: what the field holds.
+
+    Example:
+        >>> from happened.associations import entities_in
+        >>> list(entities_in(None))
+        []
+    """
+    if isinstance(value, list):
+        yield from value
+    elif value is not None:
+        yield value
+
+
+def holds_entities(annotation: Any) -> bool:
+    """Return whether values of this type are entities, or have some in them.
+
+    Args:
+        annotation: a type, as it stands in a class body.
+
+    Example:
+        >>> from happened import Entity
+        >>> from happened.associations import holds_entities
+        >>> holds_entities(list[Entity]), holds_entities(list[str])
+        (True, False)
+    """
+    return _is_entity(annotation) or any(map(holds_entities, get_args(annotation)))
+
+
+def check_association(place: str, field: FieldInfo) -> None:
+    """Refuse a field whose entities could not be followed when they change.
+
+    Args:
+        place: the class and the field, for the error.
+        field: the field.
+
+    Raises:
+        ConfigurationError: the entities stand in a mapping or the like, or share a default.
+
+    Example:
+        >>> from happened import Aggregate, ConfigurationError, Entity
+        >>> class Line(Entity): ...
+        >>> try:
+        ...     class Order(Aggregate):
+        ...         lines: dict[str, Line]
+        ... except ConfigurationError as error:
+        ...     print(error)
+        Order.lines: entities stand in a field of their own or in a list, as list[Line]
+    """
+    for kind in _options(field.annotation):
+        listed = get_origin(kind) in (list, Sequence, MutableSequence)
+        items = _options(get_args(kind)[0]) if listed else (kind,)
+        if holds_entities(kind) and not all(map(_is_entity, items)):
+            raise ConfigurationError(
+                f"{place}: entities stand in a field of their own or in a list, as list[Line]"
+            )
+    if _is_entity(type(field.default)):
+        raise ConfigurationError(
+            f"{place}: all would share this default; give a callable that makes a new one"
+        )
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, or the one type."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _options(get_args(annotation)[0])
+    return get_args(annotation) if origin in (Union, UnionType) else (annotation,)
+
+
+def _is_entity(kind: Any) -> bool:
+    return isinstance(kind, type) and hasattr(kind, "_associations")
