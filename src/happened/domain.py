@@ -46,7 +46,7 @@ class Domain:
         **unknown: refused, with the nearest known name.
 
     Raises:
-        ConfigurationError: a key or a value is not known.
+        ConfigurationError: a key or a value is not known, or the name is not one.
 
     Example:
         >>> from happened import Aggregate, Domain
@@ -69,6 +69,8 @@ class Domain:
         broker: str | None = None,
         **unknown: Any,
     ) -> None:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"Domain: the name of a domain is text, found {name!r}")
         given = {
             "storage": storage,
             "event_processing": event_processing,
@@ -85,6 +87,8 @@ class Domain:
             folder=Path(place).resolve().parent if place else None,
         )
         self.registry = Registry(name)
+        if not self.registry.prefix:
+            raise ConfigurationError(f"domain {name!r}: name it with letters or digits, as 'shelf'")
         self.storage = open_storage(self.config["storage"])
         self.observers: list[Observer] = []
         self.processor = Processor(self.registry, self.storage, self.observers)
@@ -500,6 +504,7 @@ class Domain:
         """Call the handlers of an event that came from elsewhere, and of all that it leads to.
 
         Events that aggregates raise are dispatched when they are persisted; do not do it again.
+        Inside a handler the event waits its turn: its handlers run, and fail, after this call.
 
         Args:
             event: an event; it is not stored.

@@ -206,7 +206,7 @@ class Processor:
         return result
 
     def _tell(self, step: Step) -> None:
-        for observer in self._observers:
+        for observer in [*self._observers]:  # one of them may begin or end a recording
             observer(step)
 
     def _tell_persisted(

@@ -185,11 +185,11 @@ class UnitOfWork:
                 if before == document:
                     continue
                 expected = before.version if before else 0
-            written[key] = document
             if document is not None:
                 self._transaction.save(aggregate._category, document, expected=expected)
             elif expected:
                 self._transaction.remove(aggregate._category, key[1], expected=expected)
+            written[key] = document
 
     def _refuse_two(self, key: _Key, aggregate: Aggregate, seen: Aggregate) -> None:
         """Of two objects with one identity, one would be lost if both hold changes."""

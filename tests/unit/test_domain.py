@@ -354,6 +354,13 @@ def test_what_is_no_aggregate_of_the_domain_has_no_repository() -> None:
             domain.repository_for(refused)  # type: ignore[arg-type]
 
 
+def test_a_name_without_a_letter_is_refused() -> None:
+    for name in ("", " - ", None, 3, ["shelf"]):
+        with pytest.raises(ConfigurationError, match="name"):
+            Domain(name)  # type: ignore[arg-type]
+    assert Domain("2").name == "2"
+
+
 def test_a_call_before_init_is_refused() -> None:
     domain = Domain("shelf")
 

@@ -568,6 +568,18 @@ def test_observers_are_told_of_what_happens_outside_of_handlers(tree: Tree) -> N
     assert steps[0].message is None
 
 
+def test_an_observer_may_come_and_go_while_it_is_told(tree: Tree) -> None:
+    told: list[str] = []
+
+    def once(step: Step) -> None:
+        told.append(f"once {step.kind}")
+        tree.domain.observers.remove(once)
+
+    tree.domain.observers += [once, lambda step: told.append(step.kind)]
+    tree.domain.dispatch(tree.Grown(name="x"))
+    assert told[:3] == ["once received", "received", "handling"]
+
+
 # ------------------------------------------------------------------- garbage
 
 

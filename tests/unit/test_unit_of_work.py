@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from happened import Aggregate, ConfigurationError, Domain, HappenedError
+from happened import Aggregate, ConcurrencyError, ConfigurationError, Domain, HappenedError
 from happened.adapters.memory import MemoryStorage, MemoryTransaction
 from happened.unit_of_work import UnitOfWork, current_unit_of_work
 
@@ -126,3 +126,28 @@ def test_a_domain_that_is_not_ready_says_so() -> None:
         domain.repository_for(Book)
     with pytest.raises(ConfigurationError, match="not ready"), domain.unit_of_work():
         pass
+
+
+def test_a_conflict_that_a_query_met_is_not_forgotten(
+    counting: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage that locks may refuse a write at once, and the block may go on."""
+
+    @counting.aggregate
+    class Book(Aggregate): ...
+
+    counting.init(traverse=False)
+    books = counting.repository_for(Book)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConcurrencyError("book-b1", expected=0, found=1)
+
+    def work() -> None:
+        with counting.unit_of_work():
+            books.add(Book(id="b1"))
+            with pytest.raises(ConcurrencyError):
+                books.query.all()
+
+    monkeypatch.setattr(Counted, "save", refuse)
+    with pytest.raises(ConcurrencyError):
+        work()

@@ -1,0 +1,89 @@
+"""Ordered: the messages of one stream reach one handler one at a time and in order."""
+
+import random
+from typing import Any
+
+import pytest
+
+from happened import Aggregate, Command, Domain, Event, current_domain, handle
+
+pytestmark = pytest.mark.g3
+
+
+class Forest:
+    """Two nodes whose events' handlers make them grow on, by themselves or by a command."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        self.domain = domain = Domain("forest", storage=url)
+        self.chance = random.Random(seed)
+        self.left = 60
+        self.busy = False
+        self.seen: dict[str, list[tuple[str | None, int | None]]] = {"first": [], "second": []}
+        forest = self
+
+        @domain.aggregate
+        class Node(Aggregate):
+            def grow(self, count: int) -> None:
+                for _ in range(count):
+                    self.raise_(Grown())
+
+        @domain.event(part_of=Node)
+        class Grown(Event): ...
+
+        @domain.command(part_of=Node)
+        class Grow(Command): ...
+
+        @domain.command_handler(part_of=Node)
+        class Growing:
+            @handle(Grow)
+            def grow(self, command: Grow) -> None:
+                forest.grow()
+
+        @domain.on(Grown)
+        def first(event: Grown) -> None:
+            forest.see("first", event)
+
+        @domain.on(Grown)
+        def second(event: Grown) -> None:
+            forest.see("second", event)
+
+        domain.init(traverse=False)
+        self.Node: Any = Node
+        self.Grow: Any = Grow
+
+    def grow(self) -> None:
+        nodes = current_domain.repository_for(self.Node)
+        for id in self.chance.sample(["n1", "n2"], self.chance.randint(0, 2)):
+            if self.left > 0:
+                node = nodes.get(id)
+                node.grow(self.chance.randint(1, 3))
+                nodes.add(node)
+                self.left -= 1
+
+    def see(self, handler: str, event: Event) -> None:
+        assert not self.busy
+        self.busy = True
+        self.seen[handler].append((event._metadata.stream, event._metadata.position))
+        self.busy = False
+        if self.left > 0 and self.chance.random() < 0.5:
+            self.domain.process(self.Grow())
+        self.grow()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_handler_gets_the_events_of_a_stream_in_order_whatever_raises_them(
+    storage_url: str, seed: int
+) -> None:
+    forest = Forest(storage_url, seed)
+    nodes = forest.domain.repository_for(forest.Node)
+    for id in ("n1", "n2"):
+        nodes.add(forest.Node(id=id))
+    with forest.domain.unit_of_work():
+        node = nodes.get("n1")
+        node.grow(4)
+        nodes.add(node)
+    for seen in forest.seen.values():
+        assert len(seen) > 20
+        for stream in ("node-n1", "node-n2"):
+            positions = [position for found, position in seen if found == stream]
+            assert positions == list(range(len(forest.domain.storage.read(stream))))
