@@ -1,5 +1,6 @@
 """Layer 1. The dispatcher: calls the handlers of an event in this process, without any domain."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -80,8 +81,9 @@ class Dispatcher:
         """
         found = list(handlers_in(owner))
         if not found:
+            name = getattr(owner, "__name__", type(owner).__name__)
             raise ConfigurationError(
-                f"{type(owner).__name__} has no handlers; mark its methods with @handle(SomeEvent)"
+                f"{name} has no handlers; mark its methods with @handle(SomeEvent)"
             )
         for each in found:
             self._add(each)
@@ -140,11 +142,10 @@ class Dispatcher:
         try:
             for call, is_async in calls:
                 try:
-                    if is_async:
-                        await call(event)
-                    else:
-                        call(event)
-                except Exception as error:
+                    answer = call(event)
+                    if is_async or (answer is not None and inspect.isawaitable(answer)):
+                        await answer
+                except Exception as error:  # noqa: BLE001 - raised when all were called
                     failures.append(error)
         finally:
             current_trace.reset(token)
@@ -176,17 +177,21 @@ class Dispatcher:
             for call, is_async in calls:
                 try:
                     if is_async:
-                        raise ConfigurationError(
-                            f"{getattr(call, '__qualname__', call)!s} is async; "
-                            "await dispatcher.dispatch(event) instead"
-                        )
-                    call(event)
-                except Exception as error:
+                        raise self._needs_await(call)
+                    answer = call(event)
+                    if answer is not None and inspect.iscoroutine(answer):
+                        answer.close()
+                        raise self._needs_await(call)
+                except Exception as error:  # noqa: BLE001 - raised when all were called
                     failures.append(error)
         finally:
             current_trace.reset(token)
         if failures:
             raise_failures(failures, _summary(failures, event))
+
+    def _needs_await(self, call: Callable[[Any], Any]) -> ConfigurationError:
+        name = next(each.name for each in self._handlers if each.call is call)
+        return ConfigurationError(f"{name} is async; await dispatcher.dispatch(event) instead")
 
 
 def raise_failures(failures: Sequence[Exception], summary: str) -> None:

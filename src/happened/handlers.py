@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from happened.errors import ConfigurationError
@@ -70,7 +71,8 @@ def handle(*messages: MessageRef) -> Callable[[_F], _F]:
     accepts = _checked(messages, "@handle")
 
     def mark(function: _F) -> _F:
-        function._handles = accepts  # type: ignore[attr-defined]
+        more = (each for each in _marked(function) if each not in accepts)
+        function._handles = (*accepts, *more)  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -92,11 +94,10 @@ def handler(function: Callable[[Any], Any], messages: tuple[MessageRef, ...]) ->
         >>> handler(print, (Event,)).is_async
         False
     """
-    name = getattr(function, "__qualname__", type(function).__qualname__)
+    named = function.func if isinstance(function, partial) else function
+    name = getattr(named, "__qualname__", type(named).__qualname__)
     name = name.rpartition("<locals>.")[2]
-    asks = function if inspect.isroutine(function) else type(function).__call__
-    is_async = inspect.iscoroutinefunction(asks)
-    return Handler(name, _checked(messages, name), function, is_async)
+    return Handler(name, _checked(messages, name), function, _is_async(function))
 
 
 def handlers_in(owner: type | object) -> Iterator[Handler]:
@@ -121,13 +122,40 @@ def handlers_in(owner: type | object) -> Iterator[Handler]:
     cls = owner if isinstance(owner, type) else type(owner)
     names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
     for name in names:
-        function = inspect.getattr_static(cls, name)
-        accepts = getattr(function, "_handles", None)
-        if accepts is None:
+        accepts = _accepted(cls, name)
+        if not accepts:
             continue
-        call = _on_new(cls, function) if owner is cls else getattr(owner, name)
-        is_async = inspect.iscoroutinefunction(function)
+        function = inspect.getattr_static(cls, name)
+        if owner is cls and not isinstance(function, staticmethod | classmethod):
+            call = _on_new(cls, function)
+        else:
+            call = getattr(owner, name)
+        is_async = _is_async(getattr(cls, name))
         yield Handler(f"{cls.__name__}.{name}", accepts, call, is_async)
+
+
+def _marked(function: object) -> tuple[MessageRef, ...]:
+    inner = getattr(function, "__func__", None)  # of a static method or a class method
+    found: tuple[MessageRef, ...] = getattr(function, "_handles", getattr(inner, "_handles", ()))
+    return found
+
+
+def _accepted(cls: type, name: str) -> tuple[MessageRef, ...]:
+    """What a method handles: a method that overrides it handles the same, ``None`` nothing."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            member = vars(base)[name]
+            if member is None or _marked(member):
+                return _marked(member)
+    return ()
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    if isinstance(function, partial):
+        return _is_async(function.func)
+    if inspect.isroutine(function):
+        return inspect.iscoroutinefunction(function)
+    return inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _on_new(cls: type, function: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
