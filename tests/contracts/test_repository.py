@@ -555,6 +555,7 @@ class Library:
             price: Decimal
             cost: Annotated[Decimal, pydantic.Field(ge=0)] = Decimal(0)
             fee: Decimal | None = DecimalField(default=None)
+            tax: Annotated[Decimal, pydantic.Field(ge=0)] | None = None
             flag: bool
             day: dt.date
             moment: dt.datetime = DateTime()
@@ -601,6 +602,7 @@ class Library:
                 "ratio": 1.5,
                 "price": Decimal("10.00"),
                 "fee": Decimal("9.5"),
+                "tax": Decimal("10.0"),
                 "flag": False,
                 "day": dt.date(2026, 11, 2),
                 "moment": at(12, offset=2),  # two hours before a's
@@ -687,6 +689,7 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         ("price__in", [Decimal("9.500"), "100.0"], "ac"),
         ("fee__lt", "9.75", "b"),
         ("cost__lte", 0, "abc"),
+        ("tax__gt", Decimal(9), "b"),
         # true and false
         ("flag", True, "ac"),
         ("flag__ne", True, "b"),

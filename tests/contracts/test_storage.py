@@ -44,6 +44,7 @@ def test_a_transaction_reads_its_own_writes(storage: Storage) -> None:
     transaction.save("book", document("b1", 2, b'{"n":9}'), expected=1)
     transaction.remove("book", "b2", expected=1)
     transaction.save("book", document("b3", data=b'{"n":9}'), expected=0)
+    transaction.save("shelf", document("s1", data=b'{"n":9}'), expected=0)
     loaded = transaction.load("book", "b1")
     assert loaded is not None
     assert loaded.data == b'{"n":9}'
