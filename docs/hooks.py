@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import posixpath
@@ -50,6 +51,11 @@ FOR_TOOLS = re.compile(
 )
 DIAGRAM = re.compile(r'<pre\s+class="mermaid"><code>(?P<source>.*?)\s*</code></pre>', re.DOTALL)
 LINK = re.compile(r"(?P<open>\]\(|^\[[^\]]+\]:\s*)(?P<path>[^)#:\s]+\.md)(?P<anchor>#[^)\s]*)?")
+CODE = re.compile(
+    r'(?P<open><div class="[^"]*\bhighlight">(?:<span class="filename">.*?</span>)?)'
+    r"<pre>(?P<code><span></span><code>.*?</code>)",
+    re.DOTALL,
+)
 HEADING = re.compile(r'<h[1-6][^>]* id="[^"]*"[^>]*>(.*?)(?:<a class="headerlink"|</h)', re.DOTALL)
 
 logging.getLogger("mkdocs.plugins.mermaid2.util").setLevel(logging.WARNING)  # it tells each page
@@ -222,8 +228,32 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
             f'<pre class="mermaid"><code>{escape(source, quote=False)}</code></pre></div>'
         )
 
+    numbers = itertools.count(1)
+
+    def block(found: re.Match[str]) -> str:
+        return code_block(found, next(numbers))
+
     # A table's empty corner is no heading.
-    return DIAGRAM.sub(frame, html).replace("<th></th>", "<td></td>")
+    return CODE.sub(block, DIAGRAM.sub(frame, html)).replace("<th></th>", "<td></td>")
+
+
+def code_block(found: re.Match[str], number: int) -> str:
+    """Give a block of code its copy button, and say how many lines it has.
+
+    The theme would add the buttons one by one, and have the page laid out anew for each. With the
+    number of lines, a browser lays a block out when it comes into view. Blocks with annotations
+    are left out of that, as their texts reach out of the block.
+    """
+    code = found["code"]
+    plain = "" if ANNOTATION.search(re.sub("<[^>]+>", "", code)) else ' class="lines"'
+    lines = code.count("\n")
+    named = code.replace("<code>", f'<code id="code-{number}">', 1)
+    return (
+        f'{found["open"]}<pre{plain} style="--lines:{lines}">'
+        f'<span class="md-code__nav"><button type="button" class="md-code__button" '
+        f'title="Copy to clipboard" data-clipboard-target="#code-{number}" '
+        f'data-md-type="copy"></button></span>{named}'
+    )
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:

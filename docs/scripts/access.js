@@ -12,13 +12,18 @@
     if (event.key === "Escape" && drawer?.checked) drawer.click();
   });
 
-  // The theme makes a landmark of each copy button, and links without a name of annotations.
+  // The theme makes links without a name of annotations.
+  let waiting = false;
   const mend = () => {
-    for (const nav of document.querySelectorAll(".md-code__nav:not([role])")) nav.setAttribute("role", "none");
+    waiting = false;
     for (const link of document.querySelectorAll("a.md-annotation__index:not([aria-label])")) {
       const number = link.querySelector("[data-md-annotation-id]")?.dataset.mdAnnotationId ?? "";
       link.setAttribute("aria-label", `Annotation ${number}`);
     }
   };
-  new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+  const soon = () => {
+    if (!waiting) setTimeout(mend, 50);
+    waiting = true;
+  };
+  new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
 })();
