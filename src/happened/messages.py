@@ -60,7 +60,9 @@ class Message(BaseModel, metaclass=FrozenMeta):
     _type_name: ClassVar[str] = "Message.v1"
     _type_version: ClassVar[int] = 1
     _own_name: ClassVar[str | None] = None
+    _part_of: ClassVar[type | None] = None
     _registered_in: ClassVar[object | None] = None
+    _can_be_raised: ClassVar[bool] = False
     _containers: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
@@ -138,7 +140,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
         super().__pydantic_init_subclass__(**options)
         cls._own_name = cls.__dict__.get("event_type", cls.__dict__.get("command_type"))
         cls._rename(cls._own_name or f"{cls.__name__}.v1", 1)
-        cls._registered_in = None
+        cls._part_of = cls._registered_in = None
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -314,16 +316,10 @@ class Event(Message):
     """
 
     event_type: ClassVar[str] = "Event.v1"
-    _part_of: ClassVar[type | None] = None
+    _can_be_raised: ClassVar[bool] = True
     _reserved_names: ClassVar[frozenset[str]] = frozenset(
         {"event_id", "occurred_at", "correlation_id", "causation_id", "metadata"}
     )
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Let a domain say anew which aggregate raises the events of each class."""
-        super().__pydantic_init_subclass__(**options)
-        cls._part_of = None
 
     @property
     def event_id(self) -> str:

@@ -499,11 +499,12 @@ class Aggregate(Entity):
         """
         kind = type(event)
         try:
-            part_of = kind._part_of
+            part_of, can_be_raised = kind._part_of, kind._can_be_raised
         except AttributeError:
             raise ConfigurationError(self._not_mine(event)) from None
-        if part_of is not type(self) and (
-            self._registered_in is not None if part_of is None else not isinstance(self, part_of)
+        if not can_be_raised or (
+            part_of is not type(self)
+            and (self._registered_in if part_of is None else not isinstance(self, part_of))
         ):
             raise ConfigurationError(self._not_mine(event))
         if event._metadata.stream is not None:
