@@ -16,7 +16,7 @@ LAYERS = {
     "0": "errors identifiers",
     "1": "declaration dispatcher fields handlers hooks immutable messages metadata streams tracing"
     " upcasting",
-    "2": "associations composition elements invariants model registry",
+    "2": "associations composition containers elements invariants model registry",
     "3": "query repository storage unit_of_work",
     "4": "broker processing server subscription",
     "5": "sourcing",
@@ -141,10 +141,11 @@ def _wrong_threads(tree: ast.AST, name: str) -> Iterator[str]:
     if name.split("/", 1)[0] not in CORE and name not in PORTABLE:
         return
     for node in ast.walk(tree):
-        used = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-        module, _, taken = used.rpartition(".")
-        if module == "threading" and taken not in ALLOWED_OF_THREADING:
-            yield (f"{name}:{node.lineno} uses {used}, and a browser's Python starts no threads")
+        if not isinstance(node, ast.Attribute) or ast.unparse(node.value) != "threading":
+            continue
+        if node.attr not in ALLOWED_OF_THREADING:
+            used = f"{name}:{node.lineno} uses threading.{node.attr}"
+            yield f"{used}, and a browser's Python starts no threads"
 
 
 def _wrong_docstring(tree: ast.Module, name: str) -> Iterator[str]:
