@@ -30,6 +30,7 @@ FONTS = {
     "plex-mono.woff2": "@fontsource/ibm-plex-mono/files/ibm-plex-mono-latin-400-normal.woff2",
 }
 # ASCII, and the signs that prose and output use; the reader's own fonts have the other letters.
+ON_A_PHONE = 40  # columns of code that a phone shows
 LETTERS = [*range(0x20, 0x7F), *map(ord, "\u00a0·×éüöä–—‘’“”•…←→−")]
 MERMAID = "mermaid/dist"
 
@@ -53,7 +54,7 @@ DIAGRAM = re.compile(r'<pre\s+class="mermaid"><code>(?P<source>.*?)\s*</code></p
 LINK = re.compile(r"(?P<open>\]\(|^\[[^\]]+\]:\s*)(?P<path>[^)#:\s]+\.md)(?P<anchor>#[^)\s]*)?")
 CODE = re.compile(
     r'(?P<open><div class="[^"]*\bhighlight">(?:<span class="filename">.*?</span>)?)'
-    r"<pre>(?P<code><span></span><code>.*?</code>)",
+    r"<pre><span></span><code>(?P<code>.*?)</code>",
     re.DOTALL,
 )
 HEADING = re.compile(r'<h[1-6][^>]* id="[^"]*"[^>]*>(.*?)(?:<a class="headerlink"|</h)', re.DOTALL)
@@ -240,19 +241,26 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 def code_block(found: re.Match[str], number: int) -> str:
     """Give a block of code its copy button, and say how many lines it has.
 
-    The theme would add the buttons one by one, and have the page laid out anew for each. With the
-    number of lines, a browser lays a block out when it comes into view. Blocks with annotations
-    are left out of that, as their texts reach out of the block.
+    The theme would measure each block and add its button, and have the page laid out anew each
+    time. The box around the code keeps it from that; knowing the number of lines, a browser lays
+    a block out when it comes into view. Blocks with annotations are the theme's, which shows them.
     """
-    code = found["code"]
-    plain = "" if ANNOTATION.search(re.sub("<[^>]+>", "", code)) else ' class="lines"'
-    lines = code.count("\n")
-    named = code.replace("<code>", f'<code id="code-{number}">', 1)
-    return (
-        f'{found["open"]}<pre{plain} style="--lines:{lines}">'
-        f'<span class="md-code__nav"><button type="button" class="md-code__button" '
+    text = unescape(re.sub("<[^>]+>", "", found["code"]))
+    longest = max(map(len, text.splitlines()), default=0)
+    reached = ' tabindex="0"' if longest > ON_A_PHONE else ""  # it can be scrolled with the keys
+    button = (
+        '<span class="md-code__nav"><button type="button" class="md-code__button" '
         f'title="Copy to clipboard" data-clipboard-target="#code-{number}" '
-        f'data-md-type="copy"></button></span>{named}'
+        'data-md-type="copy"></button></span>'
+    )
+    if ANNOTATION.search(text):
+        code = f'<span></span><code id="code-{number}">{found["code"]}</code>'
+        return f"{found['open']}<pre>{button}{code}"
+    code = f'<code id="code-{number}"{reached}>{found["code"]}</code>'
+    lines = found["code"].count("\n")
+    return (
+        f'{found["open"]}<pre class="lines" style="--lines:{lines}">{button}'
+        f'<span class="lines__box">{code}</span>'
     )
 
 
@@ -349,7 +357,8 @@ def one_stylesheet(site: Path) -> None:
 
     ours = site / "stylesheets/happened.css"
     own = re.sub(r"(?s)/\*.*?\*/|(?m:^\s+|\n)", "", ours.read_text(encoding="utf-8"))
-    ours.write_text(without_unused(text, wanted) + own, encoding="utf-8")
+    style = without_unused(text, wanted) + own
+    ours.write_text(re.sub(r"pre ?> ?code", "pre code", style), encoding="utf-8")
 
 
 def without_unused(css: str, wanted: Callable[[str], bool]) -> str:
