@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from happened.storage import Storage, open_storage
 from tests.storages import STORAGES
+
+settings.register_profile("happened", deadline=None)  # timing never decides a test
+settings.load_profile("happened")
 
 pytest_plugins = ["tests.guide.summary"]
 

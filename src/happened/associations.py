@@ -1,21 +1,29 @@
 """Layer 2. Associations: the entities that an entity has, and who owns them."""
 
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from happened.containers import FieldList
 from happened.errors import ConfigurationError, ValidationError
 
-__all__ = ["EntityList", "Exchange", "check_association", "entities_in", "holds_entities"]
+__all__ = [
+    "EntityList",
+    "Exchange",
+    "check_association",
+    "check_owned",
+    "entities_in",
+    "holds_entities",
+]
 
 
-class EntityList(list[Any]):
+class EntityList(FieldList):
     """The entities that an aggregate has: a list whose changes are validated.
 
     A change that does not fit the field or breaks an invariant raises `ValidationError` and
-    leaves the list as it was.
+    leaves the list as it was. Each entity in it has this aggregate as its one owner.
 
     Example:
         >>> from happened import Aggregate, Entity
@@ -29,53 +37,7 @@ class EntityList(list[Any]):
         ['b1']
     """
 
-    __slots__ = ("_field", "_owner")
-
-    _owner: Any
-    _field: str
-
-    def _replace(self, items: list[Any]) -> None:
-        list.__setitem__(self, slice(None), items)
-
-    def get(self, identity: str) -> Any:
-        """Return the entity with this identity, or ``None``.
-
-        Args:
-            identity: the value of the field that identifies the entity, as text.
-
-        Example:
-            >>> from happened import Aggregate, Entity
-            >>> class Line(Entity):
-            ...     book_id: str
-            >>> class Order(Aggregate):
-            ...     lines: list[Line] = []
-            >>> Order(lines=[Line(id="l1", book_id="b1")]).lines.get("l1").book_id
-            'b1'
-        """
-        return next((item for item in self if item.identity == identity), None)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (list, (list(self),))
-
-
-def _validated(name: str) -> Callable[..., Any]:
-    mutate = getattr(list, name)
-
-    def change(self: EntityList, *args: Any, **options: Any) -> Any:
-        changed = list(self)
-        result = mutate(changed, *args, **options)
-        self._owner._set_field(self._field, changed)
-        return self if name in ("__iadd__", "__imul__") else result
-
-    change.__name__ = name
-    return change
-
-
-for _name in (
-    *("append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse"),
-    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
-):
-    setattr(EntityList, _name, _validated(_name))
+    __slots__ = ()
 
 
 class Exchange:
@@ -136,6 +98,34 @@ class Exchange:
                 messages = {self.field: ["an entity cannot be part of itself"]}
                 raise ValidationError(messages, type(self.owner).__name__)
             above = above._owner
+
+
+def check_owned(owner: Any, field: str, value: Any) -> None:
+    """Refuse entities that another one owns, and two with one identity.
+
+    Args:
+        owner: the entity that is to own them.
+        field: the name of its field.
+        value: what the field holds.
+
+    Raises:
+        ValidationError: for one of these reasons.
+
+    Example:
+        >>> from happened.associations import check_owned
+        >>> check_owned(None, "lines", [])
+    """
+    seen: set[str] = set()
+    for entity in entities_in(value):
+        title, text = type(entity).__name__, ""
+        if entity._owner is not None and entity._owner is not owner:
+            holder = f"{type(entity._owner).__name__} {entity._owner.identity!r}"
+            text = f"{title} {entity.identity!r} is part of {holder}; take it out there first"
+        elif entity.identity in seen:
+            text = f"{title} {entity.identity!r} is in it twice; each has an identity of its own"
+        if text:
+            raise ValidationError({field: [text]}, type(owner).__name__)
+        seen.add(entity.identity)
 
 
 def entities_in(value: Any) -> Iterator[Any]:

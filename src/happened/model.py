@@ -12,9 +12,11 @@ from happened.associations import (
     EntityList,
     Exchange,
     check_association,
+    check_owned,
     entities_in,
     holds_entities,
 )
+from happened.containers import FieldDict, FieldList, held
 from happened.declaration import (
     STORABLE,
     FrozenMeta,
@@ -242,6 +244,8 @@ class Entity(BaseModel, metaclass=ModelMeta):
         """Own the entities in it, and check the invariants."""
         _set_owner(self, None)
         _set_pending(self, False)
+        for name in self._containers:
+            self.__dict__[name] = held(self.__dict__[name], self, name)
         for name in self._associations:
             self._own(name)
         if self._invariants and context is not _STORED:
@@ -312,15 +316,21 @@ class Entity(BaseModel, metaclass=ModelMeta):
         """Validate the value and check the invariants; on failure nothing has changed."""
         before = self.__dict__
         exchange = Exchange(self, name) if name in self._associations else None
+        contained = before[name] if name in self._containers else None
+        items = copy.copy(contained)
         try:
             self.__pydantic_validator__.validate_assignment(self, name, value)
             if exchange is not None:
                 exchange.make()
+            elif contained is not None:
+                self.__dict__[name] = held(self.__dict__[name], self, name, contained)
             self._changed()
         except BaseException as error:
             object.__setattr__(self, "__dict__", before)
             if exchange is not None:
                 exchange.undo()
+            elif isinstance(contained, FieldList | FieldDict):
+                contained._replace(items)
             if isinstance(error, pydantic.ValidationError):
                 raise validation_error(error, type(self).__name__) from error
             raise
@@ -338,6 +348,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
         """Make this the owner of the entities in a field; a list becomes an `EntityList`."""
         values: dict[str, Any] = self.__dict__  # pyright: ignore[reportAssignmentType]
         value = values[name]
+        check_owned(self, name, value)
         if isinstance(value, list):
             if not isinstance(value, EntityList) or value._owner is not self:
                 value = values[name] = EntityList(value)
@@ -406,7 +417,10 @@ class Entity(BaseModel, metaclass=ModelMeta):
         for name in self._associations:
             for entity in entities_in(self.__dict__[name]):
                 _set_owner(entity, None)
+        containers = {name: self.__dict__[name] for name in self._containers}
         object.__setattr__(self, "__dict__", kept["values"])
+        for name, contained in containers.items():
+            self.__dict__[name] = held(self.__dict__[name], self, name, contained)
         for name, items in kept["lists"].items():
             self.__dict__[name]._replace(items)
         for name in self._associations:
@@ -541,14 +555,20 @@ class Aggregate(Entity):
         return events
 
     def _to_document(self) -> bytes:
-        """The state as JSON."""
+        """The state as JSON, which can be read again."""
+        if (
+            not self._containers and not self._associations
+        ):  # each value was validated when it was set
+            return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
         try:
-            return self.__pydantic_serializer__.to_json(
+            document = self.__pydantic_serializer__.to_json(
                 self, warnings="error", exclude_computed_fields=True
             )
         except PydanticSerializationError as error:
             messages = {"_entity": [f"it holds a value that does not fit its field: {error}"]}
             raise ValidationError(messages, type(self).__name__) from error
+        self._from_document(document, 0, 0)  # what lies deeper was changed behind our back, perhaps
+        return document
 
     @classmethod
     def _from_document(cls, document: str | bytes, version: int, next_position: int) -> Self:

@@ -472,7 +472,7 @@ def test_unique_values_can_be_swapped_in_a_unit_of_work(shelf: Shelf) -> None:
 
 def test_a_value_that_does_not_fit_its_field_is_refused_when_it_is_stored(shelf: Shelf) -> None:
     book = shelf.Book(id="b1", tags=["novel"])
-    book.tags.append(7)
+    list.append(book.tags, 7)  # behind the back of the list that checks
     with pytest.raises(ValidationError):
         shelf.books.add(book)
     assert "b1" not in shelf.books
