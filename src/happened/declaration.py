@@ -104,7 +104,8 @@ def _declare(
 ) -> None:
     """Rewrite declared fields in a class body into what Pydantic reads."""
     _refuse_fields_of_plain_classes(name, bases)
-    annotations = _own_annotations(name, bases, namespace)
+    written = _annotations(namespace)
+    annotations = _without_settings(name, bases, namespace, written)
     for field, annotation in annotations.items():
         spec = _evaluated(annotation, namespace.get("__module__", ""), {**scope, **namespace})
         value = namespace.get(field)
@@ -119,13 +120,14 @@ def _declare(
         if isinstance(value, FieldSpec):
             annotations[field] = value.annotate(value.annotation)
             namespace[field] = value.value(optional=not value.required)
-    _annotate(namespace, annotations)
+    if annotations != written:  # else Python's own, which it may evaluate later, stay
+        _annotate(namespace, annotations)
 
 
-def _own_annotations(
-    name: str, bases: tuple[type, ...], namespace: dict[str, Any]
+def _without_settings(
+    name: str, bases: tuple[type, ...], namespace: dict[str, Any], annotations: dict[str, Any]
 ) -> dict[str, Any]:
-    annotations = _annotations(namespace)
+    """What a class body annotates, but for names that are no fields; those of ours are refused."""
     reserved = frozenset[str]().union(*(getattr(base, "_reserved_names", ()) for base in bases))
     taken = sorted(reserved & (annotations.keys() | namespace.keys()))
     if taken:
@@ -133,10 +135,11 @@ def _own_annotations(
             f"{name}.{taken[0]}: every class of this kind has this name already; give the field "
             "another one"
         )
-    for setting in _SETTINGS:  # said by a class; annotated or not, it is no field
-        if any(hasattr(base, setting) for base in bases):
-            annotations.pop(setting, None)
-    return annotations
+    return {
+        field: annotation
+        for field, annotation in annotations.items()
+        if field not in _SETTINGS or not any(hasattr(base, field) for base in bases)
+    }
 
 
 def _annotate(namespace: dict[str, Any], annotations: dict[str, Any]) -> None:
