@@ -121,7 +121,8 @@ def load_config(
             continue
         problem = _problem(key, value)
         if problem:
-            problems.append(f"{where}{shown}={_without_password(value)}: {problem}")
+            setting = key if source == "code" else shown
+            problems.append(f"{where}{setting}={_without_password(value)}: {problem}")
         found[key], sources[key] = value, source
     if problems:
         raise ConfigurationError(f"domain {domain!r}: {problem}" for problem in problems)
@@ -136,7 +137,8 @@ def _problem(key: str, value: Any) -> str | None:
         return f"this release processes {spec.values[0]!r} only; remove the setting"
     if spec.values and value not in spec.values:
         allowed = " or ".join(map(repr, spec.values))
-        return f"expected {allowed}{nearest(value, spec.values)}"
+        near = nearest(value, spec.values) if len(spec.values) > 1 else ""
+        return f"expected {allowed}{near}"
     if key == "broker":
         return "this release has no brokers; remove the setting"
     return storage_problem(value) if key == "storage" else None

@@ -108,11 +108,13 @@ def held(value: Any, owner: Any, field: str, before: Any = None) -> Any:
         >>> held("Emma", None, "title")
         'Emma'
     """
-    for plain, kind in ((list, FieldList), (dict, FieldDict)):
+    kinds: tuple[tuple[type, Any], ...] = ((list, FieldList), (dict, FieldDict))
+    for plain, kind in kinds:
         if isinstance(value, plain):
-            if type(before) is kind and before._owner is owner:
-                before._replace(value)
-                return before
+            same: Any = before if type(before) is kind and before._owner is owner else None
+            if same is not None:
+                same._replace(value)
+                return same
             made = kind(value)
             made._owner, made._field = owner, field
             return made

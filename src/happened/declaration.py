@@ -149,7 +149,7 @@ def _annotate(namespace: dict[str, Any], annotations: dict[str, Any]) -> None:
 
 
 def _identify(namespace: dict[str, Any], bases: tuple[type, ...]) -> None:
-    """Give a class of entities its ``id``, unless it or a base of it has an identity."""
+    """Give a class of entities its ``id``: a field, or another name for an identity of its own."""
     wanted = [base for base in bases if hasattr(base, "_identity_field")]
     known = [field for base in wanted for field in getattr(base, "__pydantic_fields__", {})]
     annotations = _annotations(namespace)
@@ -158,6 +158,7 @@ def _identify(namespace: dict[str, Any], bases: tuple[type, ...]) -> None:
     for annotation in annotations.values():
         extras = getattr(annotation, "__metadata__", ())
         if any(isinstance(extra, FieldSpec) and extra.identifier for extra in extras):
+            namespace["id"] = property(lambda entity: entity.identity)
             return
     spec: FieldSpec = Identifier(default=new_id)
     _annotate(namespace, {"id": spec.annotate(str), **annotations})

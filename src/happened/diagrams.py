@@ -311,7 +311,7 @@ class _Sequence:
                 self._received(step, sender, following)
             elif step.kind == "handling":
                 self._handling(step)
-            elif step.kind == "persisted":
+            elif step.kind in ("persisted", "removed"):
                 self._persisted(step)
             elif step.kind == "failed":
                 self._failed(step, following)
@@ -334,7 +334,7 @@ class _Sequence:
     def _persisted(self, step: Step) -> None:
         name = step.aggregate.__name__ if step.aggregate else "aggregate"
         start, here = self._handler(step), self._participant("aggregate", name)
-        self.lines.append(f"{start}->>{here}: persist")
+        self.lines.append(f"{start}->>{here}: {'remove' if step.kind == 'removed' else 'persist'}")
         if step.events:
             self.lines.append(f"Note over {here}: {'<br/>'.join(map(_shown, step.events))}")
         for event in step.events:

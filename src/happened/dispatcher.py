@@ -70,7 +70,8 @@ class Dispatcher:
             owner: the object; all events are handled by this one object.
 
         Raises:
-            ConfigurationError: it has no such method, or one names its event by a string.
+            ConfigurationError: it has no such method, one names its event by a string, or it is
+                a class.
 
         Example:
             >>> from happened import Dispatcher, Event, handle
@@ -79,9 +80,14 @@ class Dispatcher:
             ...     def write(self, event: Event) -> None: ...
             >>> Dispatcher().register(Log())
         """
+        if isinstance(owner, type):
+            raise ConfigurationError(
+                f"{owner.__name__} is a class; register an object of it, as "
+                f"dispatcher.register({owner.__name__}())"
+            )
         found = list(handlers_in(owner))
         if not found:
-            name = getattr(owner, "__name__", type(owner).__name__)
+            name = type(owner).__name__
             raise ConfigurationError(
                 f"{name} has no handlers; mark its methods with @handle(SomeEvent)"
             )
@@ -194,11 +200,12 @@ class Dispatcher:
         return ConfigurationError(f"{name} is async; await dispatcher.dispatch(event) instead")
 
 
-def raise_failures(failures: Sequence[Exception], summary: str) -> None:
+def raise_failures(failures: list[Exception], summary: str) -> None:
     """Raise what handlers raised: one as it is, several as a group.
 
     Args:
-        failures: the exceptions, in the order in which they were raised.
+        failures: the exceptions, in the order in which they were raised. The list is emptied: an
+            error that knows a frame that knows the error would stay in memory.
         summary: the text of the group.
 
     Raises:
@@ -208,10 +215,13 @@ def raise_failures(failures: Sequence[Exception], summary: str) -> None:
         >>> from happened.dispatcher import raise_failures
         >>> raise_failures([], "nothing failed")
     """
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        raise ExceptionGroup(summary, failures)
+    try:
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup(summary, failures)
+    finally:
+        failures.clear()
 
 
 def _summary(failures: Sequence[Exception], event: Event) -> str:

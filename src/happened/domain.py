@@ -14,7 +14,7 @@ from happened.declaration import field_specs
 from happened.errors import ConfigurationError
 from happened.hooks import Observer
 from happened.messages import Command, Event
-from happened.model import Aggregate
+from happened.model import Aggregate, Entity
 from happened.processing import Processor
 from happened.registry import Kind, Registry
 from happened.repository import Repository
@@ -24,6 +24,7 @@ from happened.unit_of_work import UnitOfWork
 __all__ = ["Domain", "current_domain"]
 
 _A = TypeVar("_A", bound=Aggregate)
+_R = TypeVar("_R", bound=Repository[Any])
 _T = TypeVar("_T", bound=type[Any])
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -466,6 +467,7 @@ class Domain:
                 Collection(
                     aggregate._category,
                     tuple(name for name, spec in field_specs(aggregate).items() if spec.unique),
+                    aggregate.__name__,
                 )
                 for aggregate in self.registry.aggregates
             ]
@@ -475,6 +477,9 @@ class Domain:
                 aggregate, self.storage, self.unit_of_work
             )
             for aggregate in self.registry.aggregates
+        }
+        self._repositories |= {
+            type(own): own for own in self._repositories.values() if type(own) is not Repository
         }
 
     def process(self, command: Command) -> Any:
@@ -528,26 +533,38 @@ class Domain:
         finally:
             _active.reset(token)
 
-    def repository_for(self, aggregate: type[_A]) -> Repository[_A]:
+    @overload
+    def repository_for(self, wanted: type[_A], /) -> Repository[_A]: ...
+    @overload
+    def repository_for(self, wanted: type[_R], /) -> _R: ...
+    def repository_for(self, wanted: type[Any], /) -> Any:
         """Return the repository of an aggregate.
 
         Args:
-            aggregate: the class.
+            wanted: the class of the aggregate; or the repository's own class, so that type
+                checkers know its methods.
 
         Returns:
             The repository: the one registered for the class, or a plain `Repository`.
 
         Raises:
-            ConfigurationError: it is no aggregate of this domain, or `init` was not called.
+            ConfigurationError: it is neither an aggregate nor a repository of this domain, or
+                `init` was not called.
         """
-        found = self._repositories.get(aggregate)
+        found = self._repositories.get(wanted)
         if found is None:
             if not self.registry.resolved:
                 self._not_ready()
-            name = getattr(aggregate, "__name__", repr(aggregate))
+            name = getattr(wanted, "__name__", repr(wanted))
+            advice = (
+                "an entity is reached through the aggregate that it is part of"
+                if isinstance(wanted, type)
+                and issubclass(wanted, Entity)
+                and not issubclass(wanted, Aggregate)
+                else "register it with @domain.aggregate"
+            )
             raise ConfigurationError(
-                f"domain {self.name!r}: {name} is no aggregate of this domain; "
-                "register it with @domain.aggregate"
+                f"domain {self.name!r}: {name} is no aggregate of this domain; {advice}"
             )
         return found
 

@@ -6,8 +6,9 @@ A field may stand in three places, and all of them may be mixed in one class::
     section: String(max_length=20)             # annotated with a field
     note = String(max_length=200)              # assigned
 
-In the first, the annotation decides whether a value is required: it is, unless there is a
-default or ``None`` is allowed. In the other two, ``required=True`` does.
+In the first, the annotation decides whether a value is required, as type checkers read it: it is,
+unless there is a default; ``str | None`` without one must be given, and may be ``None``. In the
+other two, ``required=True`` does.
 """
 
 import datetime as dt
@@ -64,6 +65,7 @@ class FieldSpec:
         validators: called with each value; they refuse it by raising ``ValueError``.
         unique: whether no two aggregates may have the same value.
         identifier: whether this field identifies the entity.
+        items: what was declared of each item of a list, or ``None``.
 
     Example:
         >>> from happened.fields import FieldSpec
@@ -79,6 +81,7 @@ class FieldSpec:
     validators: tuple[_Check, ...] = ()
     unique: bool = False
     identifier: bool = False
+    items: "FieldSpec | None" = None
 
     @property
     def annotation(self) -> Any:
@@ -107,9 +110,11 @@ class FieldSpec:
         if self.choices is not None:
             checks += [BeforeValidator(_plain), AfterValidator(_one_of(self.choices))]
         checks += [AfterValidator(_passing(validator)) for validator in self.validators]
+        if self.items is not None:  # the annotation knows nothing of what each item must be
+            annotation = Optional[self.type] if _is_optional(annotation) else self.type  # noqa: UP045
         constraints = dict(self.constraints)
-        if not _is_text(annotation):  # an Identifier whose annotation says that it is a number
-            constraints.pop("coerce_numbers_to_str", None)
+        if "coerce_numbers_to_str" in constraints and not _is_text(annotation):
+            constraints = {}  # an Identifier whose annotation says that it is a number
         return Annotated[(annotation, Field(**constraints), *checks, self)]
 
     def value(self, *, optional: bool) -> Any:
@@ -138,6 +143,12 @@ def _is_text(annotation: Any) -> bool:
         return not re.search(r"\b(int|UUID)\b", annotation)
     kinds = get_args(annotation) or (annotation,)
     return not any(isinstance(kind, type) and issubclass(kind, int | uuid.UUID) for kind in kinds)
+
+
+def _is_optional(annotation: Any) -> bool:
+    if isinstance(annotation, str):  # with `from __future__ import annotations`
+        return re.search(r"\bNone\b|\bOptional\b", annotation) is not None
+    return type(None) in get_args(annotation)
 
 
 def _plain(value: Any) -> Any:
@@ -171,6 +182,7 @@ def _spec(
     unique: bool = False,
     identifier: bool = False,
     validators: Iterable[_Check] = (),
+    items: FieldSpec | None = None,
     **constraints: Any,
 ) -> Any:
     return FieldSpec(
@@ -182,6 +194,7 @@ def _spec(
         validators=tuple(validators),
         unique=unique,
         identifier=identifier,
+        items=items,
     )
 
 
@@ -548,6 +561,7 @@ def Identifier(
         unique=unique,
         identifier=identifier,
         description=description,
+        min_length=1 if identifier else None,
         coerce_numbers_to_str=True,
     )
 
@@ -582,11 +596,11 @@ def List(
         >>> Book(tags=["novel"]).tags
         ['novel']
     """
-    item = content_type
-    if isinstance(content_type, FieldSpec):
-        item = content_type.annotate(content_type.type)
+    items = content_type if isinstance(content_type, FieldSpec) else None
+    item = content_type if items is None else items.annotate(items.type)
     return _spec(
         list[item],  # type: ignore[valid-type]
+        items=items,
         required=required,
         default=list if default is _UNSET and not required else default,
         max_length=max_length,

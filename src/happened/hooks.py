@@ -7,7 +7,7 @@ from happened.messages import Event, Message
 
 __all__ = ["Observer", "Step", "StepKind"]
 
-StepKind = Literal["received", "handling", "persisted", "handled", "failed"]
+StepKind = Literal["received", "handling", "persisted", "removed", "handled", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +18,15 @@ class Step:
         kind: ``"received"``: a command came in, or an event was given to ``dispatch``;
             ``"handling"``: a handler is about to be called;
             ``"persisted"``: an aggregate was committed with the events that it raised;
+            ``"removed"``: an aggregate was removed, and the events that it raised committed;
             ``"handled"``: the handler is done and its unit of work committed;
             ``"failed"``: the handler raised, or its commit was refused; nothing of it is stored.
         message: the command or event that is processed; ``None`` for an aggregate that was
             persisted outside of any handler.
         handler: the name of the handler, ``"Stock.reduce"``; ``None`` for ``"received"``.
-        stream: the stream of the aggregate, for ``"persisted"``.
-        aggregate: the class of the aggregate, for ``"persisted"``.
-        events: the events that it raised, in order, for ``"persisted"``.
+        stream: the stream of the aggregate, for ``"persisted"`` and ``"removed"``.
+        aggregate: the class of the aggregate, likewise.
+        events: the events that it raised, in order, likewise.
         error: what was raised, for ``"failed"``.
 
     Example:

@@ -18,9 +18,10 @@ _SCALARS = (
 
 
 def _refuse(self: Any, *_args: Any, **_options: Any) -> NoReturn:
-    kind = type(self)
+    content = repr(self)
+    content = content if len(content) <= 40 else f"{content[:37]}..."
     raise ImmutableError(
-        kind, "items", "it belongs to something immutable; make a new one with the new items"
+        type(self), "items", f"{content} belongs to something immutable; make a new one of that"
     )
 
 

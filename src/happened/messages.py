@@ -253,6 +253,9 @@ class Message(BaseModel, metaclass=FrozenMeta):
                 return self._stamp()
             return super().__getattr__(name)
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __copy__(self) -> Self:
         return self
 

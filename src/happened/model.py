@@ -137,6 +137,9 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
         """
         return self.model_dump(mode="json", exclude_computed_fields=True)
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __copy__(self) -> Self:
         return self
 
@@ -245,7 +248,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
         _set_owner(self, None)
         _set_pending(self, False)
         for name in self._containers:
-            self.__dict__[name] = held(self.__dict__[name], self, name)
+            self._hold(name)
         for name in self._associations:
             self._own(name)
         if self._invariants and context is not _STORED:
@@ -304,6 +307,9 @@ class Entity(BaseModel, metaclass=ModelMeta):
         super().__setstate__(state)
         Entity.model_post_init(self, _STORED)
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
@@ -317,13 +323,13 @@ class Entity(BaseModel, metaclass=ModelMeta):
         before = self.__dict__
         exchange = Exchange(self, name) if name in self._associations else None
         contained = before[name] if name in self._containers else None
-        items = copy.copy(contained)
+        items: Any = copy.copy(contained)
         try:
             self.__pydantic_validator__.validate_assignment(self, name, value)
             if exchange is not None:
                 exchange.make()
             elif contained is not None:
-                self.__dict__[name] = held(self.__dict__[name], self, name, contained)
+                self._hold(name, contained)
             self._changed()
         except BaseException as error:
             object.__setattr__(self, "__dict__", before)
@@ -343,6 +349,11 @@ class Entity(BaseModel, metaclass=ModelMeta):
                 raise
             messages = {name: [f"there is no such field (found {value!r})"]}
             raise ValidationError(messages, type(self).__name__) from error
+
+    def _hold(self, name: str, before: Any = None) -> None:
+        """Put a list or mapping that validates its changes into a field that holds one."""
+        values: dict[str, Any] = self.__dict__  # pyright: ignore[reportAssignmentType]
+        values[name] = held(values[name], self, name, before)
 
     def _own(self, name: str) -> None:
         """Make this the owner of the entities in a field; a list becomes an `EntityList`."""
@@ -420,7 +431,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
         containers = {name: self.__dict__[name] for name in self._containers}
         object.__setattr__(self, "__dict__", kept["values"])
         for name, contained in containers.items():
-            self.__dict__[name] = held(self.__dict__[name], self, name, contained)
+            self._hold(name, contained)
         for name, items in kept["lists"].items():
             self.__dict__[name]._replace(items)
         for name in self._associations:

@@ -1,7 +1,7 @@
 """Layer 4. Processing: one message, one handler, one unit of work."""
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -60,10 +60,7 @@ class _Run:
     def _raise(self, error: BaseException | None) -> None:
         failures = [error, *self.failures] if isinstance(error, Exception) else self.failures
         self.failures = []
-        try:
-            raise_failures(failures, f"{len(failures)} failures; every other handler has run")
-        finally:
-            failures.clear()  # an error that knows a frame that knows it would stay in memory
+        raise_failures(failures, f"{len(failures)} failures; every other handler has run")
 
 
 _current_run: ContextVar[_Run | None] = ContextVar("happened.current_run", default=None)
@@ -148,7 +145,11 @@ class Processor:
         """
         current = current_unit_of_work.get()
         if current is not None and current.storage is self._storage and not current.finished:
-            yield current
+            try:
+                yield current
+            except BaseException:
+                current.spoiled = True
+                raise
             return
         with self._running() as run:
             unit = UnitOfWork(self._storage)
@@ -191,6 +192,12 @@ class Processor:
         token = current_unit_of_work.set(unit)
         try:
             result = handler.call(message)
+            if isinstance(result, Coroutine):
+                result.close()
+                raise ConfigurationError(
+                    f"{handler.name} returned a coroutine; a domain calls plain functions and "
+                    "methods (a Dispatcher awaits async ones)"
+                )
             run.raised += unit.commit()
         except BaseException as error:
             unit.rollback()
@@ -215,7 +222,7 @@ class Processor:
         for aggregate, events in unit.persisted:
             self._tell(
                 Step(
-                    kind="persisted",
+                    kind="removed" if unit.removed(aggregate) else "persisted",
                     message=message,
                     handler=handler,
                     stream=aggregate._stream,

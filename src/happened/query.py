@@ -295,9 +295,13 @@ class Query(Generic[_A]):
             model = _model(annotation)
             fields = model.model_fields if model else {}
             if part not in fields:
+                if model is None:
+                    where = f"{self._aggregate.__name__}.{parts[0]}"
+                    near = nearest(part, _TEXT) or f"; lookups: {', '.join(sorted(_TEXT))}"
+                    raise self._refused(name, f"{where} has no lookup {part!r}{near}")
                 known = [*fields, *_TEXT] if len(parts) > 1 else fields
-                where = model.__name__ if model else f"{self._aggregate.__name__}.{parts[0]}"
-                raise self._refused(name, f"{where} has no field {part!r}{nearest(part, known)}")
+                text = f"{model.__name__} has no field {part!r}{nearest(part, known)}"
+                raise self._refused(name, text)
             annotation = fields[part].annotation
         return tuple(parts), annotation
 

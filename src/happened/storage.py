@@ -30,6 +30,7 @@ class Collection:
     Attributes:
         category: their stream category, ``"order"``.
         unique: the fields that may not have the same value twice.
+        title: the name of their class, for errors; the category by default.
 
     Example:
         >>> from happened.storage import Collection
@@ -39,6 +40,7 @@ class Collection:
 
     category: str
     unique: tuple[str, ...] = ()
+    title: str = ""
 
 
 class Document(NamedTuple):

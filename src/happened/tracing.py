@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
+from happened.errors import ConfigurationError
 from happened.metadata import Metadata
 
 __all__ = ["Trace", "current_trace", "trace"]
@@ -37,15 +38,22 @@ current_trace: ContextVar[Trace | Metadata | None] = ContextVar(
 
 
 @contextmanager
-def trace(correlation_id: str, causation_id: str | None = None) -> Generator[Trace, None, None]:
+def trace(
+    correlation_id: str, causation_id: str | None = None, origin_stream: str | None = None
+) -> Generator[Trace, None, None]:
     """Make the messages of a block part of a chain that began elsewhere.
 
     Args:
         correlation_id: the id of the chain, such as the id of a web request.
         causation_id: the id of the message that led here; none by default.
+        origin_stream: the stream of the message that started the chain; by default that of the
+            first message with a stream that is made in the block.
 
     Yields:
         The trace that messages made in the block inherit.
+
+    Raises:
+        ConfigurationError: an id is not text, or is empty.
 
     Example:
         >>> from happened import Event, trace
@@ -56,7 +64,12 @@ def trace(correlation_id: str, causation_id: str | None = None) -> Generator[Tra
         >>> event.correlation_id, event.causation_id
         ('request-17', None)
     """
-    inherited = Trace(causation_id, correlation_id, None)
+    for name, value in (("correlation_id", correlation_id), ("causation_id", causation_id)):
+        if not (isinstance(value, str) and value) and (name, value) != ("causation_id", None):
+            raise ConfigurationError(
+                f"trace: {name}={value!r}; it takes text that is not empty, such as a request's id"
+            )
+    inherited = Trace(causation_id, correlation_id, origin_stream)
     token = current_trace.set(inherited)
     try:
         yield inherited

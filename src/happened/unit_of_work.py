@@ -27,6 +27,7 @@ class UnitOfWork:
     Attributes:
         storage: where it reads and writes.
         finished: whether it was committed or rolled back, and takes nothing any more.
+        spoiled: whether a block inside it failed, so that it may not be committed.
         persisted: after the commit, each aggregate with the events that it raised.
 
     Example:
@@ -46,12 +47,12 @@ class UnitOfWork:
 
     __slots__ = (
         *("_changed", "_removed", "_seen", "_transaction", "_written"),
-        *("finished", "persisted", "storage"),
+        *("finished", "persisted", "spoiled", "storage"),
     )
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self.finished = False
+        self.finished = self.spoiled = False
         self.persisted: list[tuple[Aggregate, list[Event]]] = []
         self._transaction = storage.begin()
         self._seen: dict[_Key, Aggregate] = {}
@@ -133,8 +134,14 @@ class UnitOfWork:
             ConcurrencyError: another writer changed one of the aggregates; nothing was written.
             ValidationError: an aggregate holds what does not fit, or a value that must be unique
                 is stored already; nothing was written.
-            HappenedError: an aggregate raised events, but was not added.
+            HappenedError: an aggregate raised events, but was not added; or a block inside this
+                unit of work failed.
         """
+        if self.spoiled:
+            raise HappenedError(
+                "a block inside this unit of work failed, so nothing of it is stored; "
+                "let its exception through"
+            )
         if len(self._seen) > len(self._changed):
             self._refuse_forgotten()
         self._write()
@@ -156,6 +163,14 @@ class UnitOfWork:
             self.persisted.append((aggregate, events))
             raised += events
         return raised
+
+    def removed(self, aggregate: Aggregate) -> bool:
+        """Return whether an aggregate was removed in this unit of work.
+
+        Args:
+            aggregate: one that was added or removed in it.
+        """
+        return (type(aggregate), aggregate.identity) in self._removed
 
     def rollback(self) -> None:
         """Forget all of it; after a commit, do nothing."""

@@ -243,7 +243,7 @@ def test_methods_of_a_plain_class_are_welcome() -> None:
     class BookLent(Shouting, Event):
         book_id: str
 
-    assert BookLent(book_id="b1").shout() == "BOOK_ID='B1'"
+    assert BookLent(book_id="b1").shout() == "BOOKLENT(BOOK_ID='B1')"
 
 
 def test_pydantic_and_dataclasses_may_be_used_inside() -> None:

@@ -229,7 +229,7 @@ def test_an_async_handler_cannot_be_called_synchronously_but_its_neighbours_are(
         async def lend(self, event: BookLent) -> None:
             called.append("never")
 
-    dispatcher.register(Desk)
+    dispatcher.register(Desk())
     dispatcher.on(BookLent)(lambda _: called.append("plain"))
     assert misconfigured(dispatcher.dispatch_sync, LENT) == (
         "Desk.lend is async; await dispatcher.dispatch(event) instead",
@@ -289,10 +289,12 @@ def test_only_handlers_of_events_are_registered() -> None:
         "Desk.lend: a dispatcher calls handlers of events; 'BookLent' is not a subclass of Event",
     )
     assert misconfigured(dispatcher.on(), print)[0].startswith("print: name the message class")
-    for owner in (object(), object):
-        assert misconfigured(dispatcher.register, owner) == (
-            "object has no handlers; mark its methods with @handle(SomeEvent)",
-        )
+    assert misconfigured(dispatcher.register, object()) == (
+        "object has no handlers; mark its methods with @handle(SomeEvent)",
+    )
+    assert misconfigured(dispatcher.register, Desk) == (
+        "Desk is a class; register an object of it, as dispatcher.register(Desk())",
+    )
     dispatcher.dispatch_sync(LENT)
 
 

@@ -35,6 +35,9 @@ def ran(criteria: Criteria) -> Page[Order]:
 
 
 QUERY = Query(Order, ran)
+LOOKUPS = (
+    "; lookups: contains, endswith, exact, gt, gte, icontains, in, isnull, lt, lte, ne, startswith"
+)
 
 
 def refusal(**conditions: Any) -> str:
@@ -52,9 +55,9 @@ def refusal(**conditions: Any) -> str:
         ("stats", "Order has no field 'stats'; did you mean 'status'?"),
         ("xyz", "Order has no field 'xyz'"),
         ("address__cty", "Address has no field 'cty'; did you mean 'city'?"),
-        ("total__gtee", "Order.total has no field 'gtee'; did you mean 'gte'?"),
-        ("status__city", "Order.status has no field 'city'"),
-        ("tags__zzz", "Order.tags has no field 'zzz'"),
+        ("total__gtee", "Order.total has no lookup 'gtee'; did you mean 'gte'?"),
+        ("status__city", f"Order.status has no lookup 'city'{LOOKUPS}"),
+        ("tags__zzz", f"Order.tags has no lookup 'zzz'{LOOKUPS}"),
     ],
 )
 def test_an_unknown_field_is_named_with_the_nearest_one(condition: str, text: str) -> None:

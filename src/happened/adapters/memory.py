@@ -22,9 +22,10 @@ _Writes = dict[tuple[str, str], tuple[Document | None, int]]
 class _Table:
     """The documents of one category. Whoever uses it holds the lock of the storage."""
 
-    __slots__ = ("parsed", "rows", "unique")
+    __slots__ = ("parsed", "rows", "title", "unique")
 
     def __init__(self) -> None:
+        self.title = ""
         self.rows: dict[str, Document] = {}
         self.parsed: dict[str, dict[str, Any]] = {}
         self.unique: dict[str, dict[Any, str]] = {}
@@ -89,6 +90,7 @@ class MemoryStorage:
         with self._lock:
             for collection in collections:
                 table = self._tables[collection.category]
+                table.title = collection.title
                 for field in collection.unique:
                     if field not in table.unique:
                         taken = {table.value(row, field): row.id for row in table.rows.values()}
@@ -170,7 +172,8 @@ class MemoryStorage:
                     holder = id
                 if claims.setdefault((category, field, value), holder) != id:
                     raise ValidationError(
-                        {field: [f"it must be unique, and {value!r} is stored already"]}, category
+                        {field: [f"it must be unique, and {value!r} is stored already"]},
+                        table.title or category,
                     )
         return claims
 
