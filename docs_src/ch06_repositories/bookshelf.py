@@ -36,7 +36,7 @@ class Books(Repository[Book]):
 # --8<-- [start:add]
 shelf.init()
 
-books = shelf.repository_for(Book)
+books = shelf.repository_for(Books)
 catalogue = [
     ("b1", "Emma", "Austen", 1250, 3),
     ("b2", "Persuasion", "Austen", 990, 1),
@@ -49,7 +49,6 @@ for id, title, author, cents, copies in catalogue:
 # --8<-- [end:add]
 
 # --8<-- [start:use]
-assert isinstance(books, Books)  # (1)!
 for book in books.running_out():
     print(f"order {book.title}: {book.copies} left")
 # --8<-- [end:use]

@@ -52,7 +52,7 @@ _Choices = type[Enum] | Iterable[Any] | None
 _Check = Callable[[Any], object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FieldSpec:
     """What was declared of one field. It stays in the metadata of the Pydantic field.
 

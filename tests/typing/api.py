@@ -249,6 +249,8 @@ def repositories() -> None:
     assert_type(query.count(), int)
     for order in query:
         assert_type(order, Order)
+    assert_type(shop.repository_for(OrderRepository), OrderRepository)
+    assert_type(shop.repository_for(OrderRepository).shipped(), list[Order])
     orders.add(Inventory(isbn="978"))  # type: ignore[arg-type]
     shop.repository_for(Line)  # type: ignore[type-var]
 

@@ -17,6 +17,7 @@ from happened import (
     Command,
     ConfigurationError,
     Domain,
+    Entity,
     Event,
     Repository,
     current_domain,
@@ -401,3 +402,23 @@ def test_a_registered_class_keeps_its_name_and_its_options() -> None:
     ]
     assert domain.registry.elements[1].retries == 3
     assert repr(domain) == "Domain('shelf')"
+
+
+def test_a_repository_is_found_by_its_own_class_and_an_entity_has_none() -> None:
+    domain = Domain("shelf")
+
+    @domain.aggregate
+    class Book(Aggregate):
+        title: str
+
+    @domain.entity(part_of=Book)
+    class Chapter(Entity):
+        heading: str
+
+    @domain.repository(part_of=Book)
+    class Books(Repository[Book]): ...
+
+    domain.init(traverse=False)
+    assert domain.repository_for(Books) is domain.repository_for(Book)
+    with pytest.raises(ConfigurationError, match="an entity is reached through the aggregate"):
+        domain.repository_for(Chapter)  # type: ignore[type-var]

@@ -374,3 +374,13 @@ def test_every_value_comes_back_from_storage_unchanged(
         assert kind._from_document(thing._to_document(), 1, 0).it == thing.it == value
 
     comes_back()
+
+
+def test_the_options_of_a_lists_items_hold_beside_a_type() -> None:
+    class Book(Aggregate):
+        tags: list[str] = fields.List(fields.String(max_length=2), default=list)
+        notes: "list[str] | None" = fields.List(fields.String(max_length=2), default=None)
+
+    assert refused(Book, tags=["long"]).keys() == {"tags.0"}
+    assert refused(Book, notes=["long"]).keys() == {"notes.0"}
+    assert (made(Book).notes, made(Book, tags=["ab"]).tags) == (None, ["ab"])

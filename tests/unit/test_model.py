@@ -24,7 +24,7 @@ from happened import (
     invariant,
 )
 from happened.associations import EntityList
-from happened.fields import HasMany, HasOne, Integer, List, String
+from happened.fields import HasMany, HasOne, Identifier, Integer, List, String
 from tests.unit.attempts import changed, made, misconfigured, refused
 
 
@@ -836,3 +836,15 @@ def test_no_sequence_of_changes_breaks_an_invariant(changes: list[tuple[str, int
             assert some.to_dict() == before
         assert sum(each.quantity for each in some.lines) <= some.limit
         assert all(each.quantity >= 1 and each._owner is some for each in some.lines)
+
+
+def test_an_identity_of_its_own_is_the_id_too() -> None:
+    class Book(Aggregate):
+        isbn: str = Identifier(identifier=True)
+
+    book = Book(isbn="978")
+    assert (book.id, book.identity, str(book)) == ("978", "978", "Book(isbn='978')")
+    with pytest.raises(ValidationError, match="at least 1 character"):
+        Book(isbn="")
+    with pytest.raises(AttributeError):
+        book.id = "979"

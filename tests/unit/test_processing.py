@@ -17,6 +17,7 @@ from happened import (
     ConfigurationError,
     Domain,
     Event,
+    HappenedError,
     StorageError,
     current_domain,
     handle,
@@ -566,6 +567,46 @@ def test_observers_are_told_of_what_happens_outside_of_handlers(tree: Tree) -> N
         ("received", None, None),
     ]
     assert steps[0].message is None
+
+
+def test_observers_are_told_of_a_removal(tree: Tree) -> None:
+    tree.nodes.add(tree.Node(id="n1"))
+    steps: list[Step] = []
+    tree.domain.observers.append(steps.append)
+    tree.nodes.remove(tree.nodes.get("n1"))
+    assert [(step.kind, step.stream) for step in steps] == [("removed", "node-n1")]
+
+
+def test_a_block_that_failed_inside_a_unit_of_work_spoils_it(tree: Tree) -> None:
+    def grow_two() -> None:
+        tree.nodes.add(tree.Node(id="n1"))
+        with suppress(KeyError), tree.domain.unit_of_work():
+            tree.nodes.add(tree.Node(id="n2"))
+            raise KeyError("n2")
+
+    with pytest.raises(HappenedError, match="a block inside this unit of work failed"):
+        _in_unit_of_work(tree, grow_two)
+    assert "n1" not in tree.nodes
+    assert "n2" not in tree.nodes
+
+
+def _in_unit_of_work(tree: Tree, work: Callable[[], None]) -> None:
+    with tree.domain.unit_of_work():
+        work()
+
+
+def test_a_handler_that_returns_a_coroutine_is_refused_and_does_nothing(tree: Tree) -> None:
+    async def later() -> None:
+        tree.seen.append("never")
+
+    @tree.domain.on(tree.Grown)
+    def hidden(event: Any) -> Any:
+        return later()
+
+    tree.domain.init(traverse=False)
+    with pytest.raises(ConfigurationError, match="hidden returned a coroutine"):
+        tree.process("a")
+    assert "never" not in tree.seen
 
 
 def test_an_observer_may_come_and_go_while_it_is_told(tree: Tree) -> None:

@@ -5,10 +5,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from typing import Any
 
 import pytest
 
-from happened import Command, Dispatcher, Event, trace
+from happened import Command, ConfigurationError, Dispatcher, Event, trace
 from happened.tracing import Trace, current_trace
 
 
@@ -22,6 +23,18 @@ class SlipPrinted(Event):
 
 class SendMail(Command):
     text: str
+
+
+def test_a_trace_takes_the_origin_of_its_chain_along() -> None:
+    with trace("request-17", "m1", "order-7"):
+        assert BookLent(book_id="b1")._metadata.origin_stream == "order-7"
+
+
+@pytest.mark.parametrize("ids", [("",), (None,), (17,), ("request-17", ""), ("request-17", 5)])
+def test_an_id_that_is_no_text_begins_no_trace(ids: tuple[Any, ...]) -> None:
+    with pytest.raises(ConfigurationError, match=r"^trace: (correlation|causation)_id="):
+        trace(*ids).__enter__()
+    assert current_trace.get() is None
 
 
 def test_messages_of_a_block_belong_to_its_chain() -> None:
