@@ -185,9 +185,8 @@ def draw(page: Page, *, within: float = 20) -> tuple[int, int]:
 def set_scheme(page: Page, scheme: Scheme) -> None:
     """Change the colours while the page is open, as the button in the header does."""
     name = {"light": "default", "dark": "slate"}[scheme]
-    page.evaluate(
-        "name => document.querySelector(`input[data-md-color-scheme=${name}]`).click()", name
-    )
+    if page.evaluate("() => document.body.dataset.mdColorScheme") != name:
+        page.locator("[data-palette]").evaluate("button => button.click()")
     page.wait_for_function("name => document.body.dataset.mdColorScheme === name", arg=name)
 
 

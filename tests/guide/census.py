@@ -18,7 +18,7 @@ from pymdownx.superfences import highlight_validator  # type: ignore[import-unty
 from tests.guide.fences import find_fences
 from tests.guide.made import Made
 from tests.guide.places import DIAGRAM, OUTPUT, Guide
-from tests.guide.rules import rule_for
+from tests.guide.rules import SESSION_KINDS, rule_for
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def census(guide: Guide) -> dict[str, Counter[str]]:
         "pages": Counter(guide.name(page) for page in guide.pages),
         "fences": Counter({name: seen.fences + seen.other for name, seen in fences.items()}),
         "programs": Counter(map(guide.name, guide.programs)),
-        "sessions": Counter(map(guide.name, guide.sessions)),
+        "session files": Counter(map(guide.name, guide.sessions)),
         "outputs": Counter(map(guide.name, guide.with_suffix(OUTPUT))),
         "diagrams": Counter(map(guide.name, guide.with_suffix(DIAGRAM))),
         "data files": Counter(map(guide.name, guide.data)),
@@ -107,6 +107,7 @@ def figures(guide: Guide) -> dict[str, int]:
         for fence in find_fences(page.read_text(encoding="utf-8")):
             rule = rule_for(fence)
             kinds[rule.kind if rule else "copy on README.md"] += 1
+    counts["sessions"] = sum(kinds[kind] for kind in SESSION_KINDS)
     return counts | {f"fences, {kind}": kinds[kind] for kind in sorted(kinds)}
 
 
@@ -116,7 +117,7 @@ def make_figures(guide: Guide) -> Made:
     if guide.sources.is_dir():
         counts = figures(guide)
         made.files[guide.figures] = json.dumps(counts, indent=2) + "\n"
-        rows = "".join(f"| {kind} | {count} |\n" for kind, count in counts.items())
+        rows = "".join(f"| {kind} | {count} |\n" for kind, count in counts.items() if count)
         made.files[guide.figures.with_suffix(".md")] = (
             f"| checked | how many |\n| --- | ---: |\n{rows}"
         )

@@ -146,7 +146,7 @@ def make_session(guide: Guide, path: Path) -> Made:
     """Run a session that has a file of its own, in a copy of its chapter's folder."""
     made, name = Made(), guide.name(path)
     body = made.read[path] = path.read_text(encoding="utf-8")
-    made.checked["sessions"].append(name)
+    made.checked["session files"].append(name)
     with scratch(chapter_of(guide, path)) as folder:
         try:
             if path.suffix == ".console":

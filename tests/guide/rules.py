@@ -39,6 +39,9 @@ RULES = (
 )
 """Every kind of fence there is. A fence that no row covers fails."""
 
+SESSION_KINDS = ("pycon", "console")
+"""The kinds of fences that are sessions."""
+
 README_FILES = {
     "python": "ch01_first_event/first_event.py",
     "text": "ch01_first_event/first_event.out",

@@ -14,9 +14,11 @@ import pytest
 
 from tests.guide.census import census
 from tests.guide.places import Guide
+from tests.guide.rules import SESSION_KINDS
 
 FOLDER = Path("tests") / "guide"
 KINDS = ("programs", "sessions", "outputs", "diagrams", "data files", "docstring examples")
+SESSIONS = tuple(f"fences, {kind}" for kind in SESSION_KINDS)
 SELECTING = (
     "keyword",
     "markexpr",
@@ -52,7 +54,8 @@ class Tally:
 
     def count(self, kind: str) -> int:
         """Return how many of a kind were checked, each counted once."""
-        return len(self.checked.get(kind, ()))
+        kinds = SESSIONS if kind == "sessions" else (kind,)
+        return sum(len(self.checked.get(each, ())) for each in kinds)
 
 
 def unchecked(found: dict[str, Counter[str]], checked: dict[str, Counter[str]]) -> list[str]:
@@ -133,6 +136,7 @@ class Summary:
         if self.missing and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the summary."""
         if self.ran:

@@ -265,7 +265,7 @@ def test_the_keyboard_reaches_everything(chromium: Browser, served: Served) -> N
         for _ in range(20):
             page.keyboard.press("Tab")
             reached.add(page.evaluate(FOCUSED))
-        assert {"wordmark", "md-option", "md-header__button", "md-code__button"} <= reached
+        assert {"wordmark", "md-header__button", "md-code__button"} <= reached
         assert seen.problems() == []
 
 
@@ -278,7 +278,7 @@ def test_a_reader_who_toggles_the_palette_sees_the_diagrams_in_its_colours(
         assert draw(page)[0] >= 1
         before = page.evaluate(CONTRASTS)
         colour = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
-        page.locator("label[for=__palette_1]:visible").click()
+        page.locator("[data-palette]").click()
         assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") != colour
         after = page.evaluate(CONTRASTS)
         assert [text for text, _ in after] == [text for text, _ in before]
