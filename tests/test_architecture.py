@@ -33,7 +33,8 @@ PORTABLE = {"adapters/__init__", "adapters/memory", "adapters/sqlite"}
 STANDARD = sys.stdlib_module_names | {"annotationlib"}  # new in Python 3.14
 THIRD_PARTY = {"pydantic", "pydantic_core"}
 LACKING = {"_thread", "fcntl", "multiprocessing", "select", "signal", "socket", "ssl", "subprocess"}
-ALLOWED_OF_THREADING = {"Lock", "RLock", "local"}  # they load, and work, without threads
+# They load, and work, without threads.
+ALLOWED_OF_THREADING = {"Lock", "RLock", "get_ident", "local"}
 
 LONGEST = 400
 

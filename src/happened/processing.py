@@ -1,5 +1,6 @@
 """Layer 4. Processing: one message, one handler, one unit of work."""
 
+import threading
 from collections import deque
 from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,13 +23,15 @@ __all__ = ["Processor"]
 class _Run:
     """What is raised and what fails while one call from outside is processed.
 
-    At its end the events are dispatched, breadth first, and then what failed is raised.
+    At its end the events are dispatched, breadth first, and then what failed is raised. It belongs
+    to its thread: another one that began with a copy of its context may go on after its end.
     """
 
-    __slots__ = ("failures", "finished", "processor", "raised", "token")
+    __slots__ = ("failures", "finished", "processor", "raised", "thread", "token")
 
     def __init__(self, processor: "Processor") -> None:
         self.processor = processor
+        self.thread = threading.get_ident()
         self.finished = False
         self.raised: deque[Event] = deque()
         self.failures: list[Exception] = []
@@ -168,7 +171,12 @@ class Processor:
     def _running(self) -> AbstractContextManager[_Run]:
         """The run of the call that led here, or a new one for a call from outside."""
         run = _current_run.get()
-        if run is None or run.finished or run.processor is not self:
+        if (
+            run is None
+            or run.finished
+            or run.processor is not self
+            or run.thread != threading.get_ident()
+        ):
             return _Run(self)
         return nullcontext(run)
 
@@ -186,11 +194,11 @@ class Processor:
     def _once(self, reaction: Reaction, message: Message, run: _Run) -> Any:
         handler = reaction.handler
         unit = UnitOfWork(self._storage)
-        if self._observers:
-            self._tell(Step(kind="handling", message=message, handler=handler.name))
         trace = current_trace.set(message._metadata)
         token = current_unit_of_work.set(unit)
         try:
+            if self._observers:
+                self._tell(Step(kind="handling", message=message, handler=handler.name))
             result = handler.call(message)
             if isinstance(result, Coroutine):
                 result.close()

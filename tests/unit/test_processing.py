@@ -380,6 +380,30 @@ def test_what_is_started_in_a_call_and_outlives_it_is_on_its_own(tree: Tree) -> 
     assert "n1" in tree.nodes
 
 
+def test_a_thread_that_outlives_the_call_it_was_started_in_loses_no_event(tree: Tree) -> None:
+    """It may be in the middle of a call of its own when that one ends."""
+    inside, ended = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start() -> None:
+        context = contextvars.copy_context()
+        threads.append(threading.Thread(target=context.run, args=(tree.process, "inner")))
+        threads[0].start()
+        assert inside.wait(60)
+
+    def linger() -> None:
+        inside.set()
+        assert ended.wait(60)
+
+    tree.during["command a"] = start
+    tree.during["command inner"] = linger
+    tree.process("a")
+    ended.set()
+    threads[0].join(60)
+    assert tree.stored() == ["a", "inner"]
+    assert tree.seen[-2:] == ["first inner", "second inner"]
+
+
 # ------------------------------------------------------------------- several domains, threads
 
 
@@ -410,7 +434,6 @@ def test_two_domains_call_each_other_each_in_its_own_storage() -> None:
 def test_threads_process_side_by_side_and_do_not_meet(tree: Tree) -> None:
     barrier = threading.Barrier(4)
     tree.nodes.add(tree.Node(id="n1"))
-    errors: list[Exception] = []
 
     def work(number: int) -> None:
         barrier.wait()
@@ -422,7 +445,6 @@ def test_threads_process_side_by_side_and_do_not_meet(tree: Tree) -> None:
     with ThreadPoolExecutor(4) as pool:
         for each in [pool.submit(work, number) for number in range(4)]:
             each.result(60)
-    assert errors == []
     assert len(tree.stored()) == 4 * 50 * 2
     for number in range(4):
         own = [each for each in tree.seen if each.split()[1].startswith(f"{number}.")]
