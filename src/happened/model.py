@@ -393,6 +393,12 @@ class Entity(BaseModel, metaclass=ModelMeta):
                 yield entity
                 yield from entity._parts()
 
+    def _is_changing(self) -> bool:
+        """Whether the check of the invariants, of this or of a part, is postponed."""
+        return self._pending or (
+            bool(self._associations) and any(part._pending for part in self._parts())
+        )
+
     def _begin_change(self) -> object:
         before = (self._pending, self._kept())
         _set_pending(self, True)

@@ -124,19 +124,21 @@ class UnitOfWork:
         self._removed.add(key)
 
     def commit(self) -> list[Event]:
-        """Make all of it permanent.
+        """Make all of it permanent; once it is finished, change nothing.
 
         Returns:
-            The events that were raised: those of the aggregate that was added or removed first,
-            then of the next.
+            The events that were persisted: those of the aggregate that was added or removed
+            first, then of the next. None after a rollback.
 
         Raises:
             ConcurrencyError: another writer changed one of the aggregates; nothing was written.
             ValidationError: an aggregate holds what does not fit, or a value that must be unique
                 is stored already; nothing was written.
-            HappenedError: an aggregate raised events, but was not added; or a block inside this
-                unit of work failed.
+            HappenedError: an aggregate raised events, but was not added; it is in the middle of an
+                `atomic_change`; or a block inside this unit of work failed.
         """
+        if self.finished:
+            return [event for _, events in self.persisted for event in events]
         if self.spoiled:
             raise HappenedError(
                 "a block inside this unit of work failed, so nothing of it is stored; "
@@ -150,6 +152,11 @@ class UnitOfWork:
         for key, aggregate in self._changed.items():
             if not aggregate._version and key in self._removed:
                 continue
+            if aggregate._is_changing():
+                raise HappenedError(
+                    f"{aggregate._stream} is in the middle of an atomic_change, so its invariants "
+                    "are not checked yet; add it after the block"
+                )
             changed.append(aggregate)
             for event in aggregate._events:
                 messages.append(StoredMessage(event._metadata, event.to_json()))

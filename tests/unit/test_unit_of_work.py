@@ -6,8 +6,22 @@ from typing import Any
 
 import pytest
 
-from happened import Aggregate, ConcurrencyError, ConfigurationError, Domain, HappenedError
+from happened import (
+    Aggregate,
+    Command,
+    ConcurrencyError,
+    ConfigurationError,
+    Domain,
+    Entity,
+    Event,
+    HappenedError,
+    atomic_change,
+    handle,
+    invariant,
+)
 from happened.adapters.memory import MemoryStorage, MemoryTransaction
+from happened.fields import HasMany
+from happened.hooks import Step
 from happened.unit_of_work import UnitOfWork, current_unit_of_work
 
 
@@ -67,6 +81,32 @@ def test_no_call_leaves_a_transaction_open(counting: Domain) -> None:
         assert storage.open == set()
     with counting.unit_of_work():
         assert len(storage.open) == 1
+    assert storage.open == set()
+
+
+def test_an_observer_that_breaks_the_rule_and_raises_leaves_no_transaction_open(
+    counting: Domain,
+) -> None:
+    @counting.aggregate
+    class Book(Aggregate): ...
+
+    @counting.command(part_of=Book)
+    class AddBook(Command): ...
+
+    @counting.command_handler(part_of=Book)
+    class Books:
+        @handle(AddBook)
+        def add(self, command: AddBook) -> None: ...
+
+    def refuse(step: Step) -> None:
+        if step.kind == "handling":
+            raise KeyError(step.kind)
+
+    counting.init(traverse=False)
+    counting.observers.append(refuse)
+    with pytest.raises(KeyError, match="handling"):
+        counting.process(AddBook())
+    storage: Any = counting.storage
     assert storage.open == set()
 
 
@@ -151,3 +191,92 @@ def test_a_conflict_that_a_query_met_is_not_forgotten(
     monkeypatch.setattr(Counted, "save", refuse)
     with pytest.raises(ConcurrencyError):
         work()
+
+
+class Shelf:
+    """A domain whose one event has a handler."""
+
+    def __init__(self) -> None:
+        self.domain = domain = Domain("shelf")
+        self.handled: list[str] = []
+
+        @domain.aggregate
+        class Book(Aggregate):
+            title: str = ""
+
+        @domain.event(part_of=Book)
+        class BookAdded(Event):
+            book_id: str
+
+        @domain.on(BookAdded)
+        def note(event: BookAdded) -> None:
+            self.handled.append(event.book_id)
+
+        domain.init(traverse=False)
+        self.books: Any = domain.repository_for(Book)
+        self.Book: Any = Book
+        self.BookAdded: Any = BookAdded
+
+    def added(self, id: str) -> Any:
+        book = self.Book(id=id)
+        book.raise_(self.BookAdded(book_id=id))
+        return book
+
+
+@pytest.mark.parametrize("query", [False, True])
+def test_a_block_that_rolls_back_by_itself_stores_neither_state_nor_events(query: bool) -> None:
+    shelf = Shelf()
+    with shelf.domain.unit_of_work() as unit:
+        shelf.books.add(shelf.added("b1"))
+        if query:  # what was added is in the transaction now
+            assert shelf.books.query.count() == 1
+        unit.rollback()
+    assert "b1" not in shelf.books
+    assert shelf.domain.storage.read_category(None) == []
+    assert shelf.handled == []
+
+
+def test_a_block_that_commits_by_itself_does_so_once_and_its_events_are_dispatched() -> None:
+    shelf = Shelf()
+    with shelf.domain.unit_of_work() as unit:
+        shelf.books.add(shelf.added("b1"))
+        assert [event.to_dict() for event in unit.commit()] == [{"book_id": "b1"}]
+        assert shelf.handled == []
+    assert shelf.handled == ["b1"]
+    assert shelf.books.get("b1")._version == 1
+    assert len(shelf.domain.storage.read("book-b1")) == 1
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_what_is_in_the_middle_of_a_change_is_not_stored(part: bool) -> None:
+    domain = Domain("shop")
+
+    @domain.entity(part_of="Order")
+    class Line(Entity):
+        copies: int = 1
+
+    @domain.aggregate
+    class Order(Aggregate):
+        lines: list[Line] = HasMany(Line)
+        total: int = 1
+
+        @invariant
+        def it_adds_up(self) -> None:
+            if self.total != sum(line.copies for line in self.lines):
+                raise ValueError("the total is wrong")
+
+    domain.init(traverse=False)
+    orders = domain.repository_for(Order)
+    order = Order(id="o1", lines=[Line(id="l1")])
+
+    def work() -> None:
+        with atomic_change(order.lines[0] if part else order):
+            order.lines[0].copies = 2
+            orders.add(order)
+
+    with pytest.raises(HappenedError, match="order-o1 is in the middle of an atomic_change"):
+        work()
+    assert "o1" not in orders
+    assert order.lines[0].copies == 1
+    orders.add(order)
+    assert orders.get("o1")._version == 1
