@@ -241,6 +241,11 @@ class Composition:
                     "for each message, so give its __init__ no required parameters"
                 )
         for each in found:
+            if each.is_generator:
+                self._problem(
+                    f"{element.kind} {each.name} yields, so a call would run nothing of it; do the "
+                    "work and return"
+                )
             if each.is_async:
                 self._problem(
                     f"{element.kind} {each.name} is async; a domain calls plain functions and "

@@ -47,7 +47,8 @@ class Dispatcher:
             The decorator; it returns the function unchanged.
 
         Raises:
-            ConfigurationError: no event class is given, or something that is none.
+            ConfigurationError: no event class is given, or something that is none; or the function
+                yields.
 
         Example:
             >>> from happened import Dispatcher, Event
@@ -70,8 +71,8 @@ class Dispatcher:
             owner: the object; all events are handled by this one object.
 
         Raises:
-            ConfigurationError: it has no such method, one names its event by a string, or it is
-                a class.
+            ConfigurationError: it has no such method, one names its event by a string or yields,
+                or it is a class.
 
         Example:
             >>> from happened import Dispatcher, Event, handle
@@ -95,6 +96,10 @@ class Dispatcher:
             self._add(each)
 
     def _add(self, added: Handler) -> None:
+        if added.is_generator:
+            raise ConfigurationError(
+                f"{added.name} yields, so a call would run nothing of it; do the work and return"
+            )
         for accepted in added.accepts:
             if isinstance(accepted, str) or not issubclass(accepted, Event):
                 raise ConfigurationError(
@@ -102,18 +107,19 @@ class Dispatcher:
                     "subclass of Event"
                 )
         self._handlers.append(added)
-        self._found.clear()
+        self._found = {}  # not cleared: a thread in `_find` may be about to write into the old one
 
     def _find(self, event: Event) -> tuple[tuple[Callable[[Any], Any], bool], ...]:
         kind = type(event)
         if not isinstance(event, Event):
             raise ConfigurationError(f"{event!r} is not an event; dispatch a subclass of Event")
+        cache = self._found
         found = tuple(
             (each.call, each.is_async)
             for each in self._handlers
             if any(issubclass(kind, accepted) for accepted in each.accepts)  # type: ignore[arg-type]
         )
-        self._found[kind] = found
+        cache[kind] = found
         return found
 
     async def dispatch(self, event: Event) -> None:

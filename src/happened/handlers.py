@@ -26,6 +26,7 @@ class Handler:
         accepts: the classes that it handles, their subclasses included.
         call: calls it with a message.
         is_async: whether the call returns an awaitable.
+        is_generator: whether it yields, so that a call runs nothing of it.
 
     Example:
         >>> from happened import Event
@@ -41,6 +42,7 @@ class Handler:
     accepts: tuple[MessageRef, ...]
     call: Callable[[Any], Any]
     is_async: bool
+    is_generator: bool = False
 
 
 def handle(*messages: MessageRef) -> Callable[[_F], _F]:
@@ -97,7 +99,7 @@ def handler(function: Callable[[Any], Any], messages: tuple[MessageRef, ...]) ->
     named = function.func if isinstance(function, partial) else function
     name = getattr(named, "__qualname__", type(named).__qualname__)
     name = name.rpartition("<locals>.")[2]
-    return Handler(name, _checked(messages, name), function, _is_async(function))
+    return Handler(name, _checked(messages, name), function, *_ways(function))
 
 
 def handlers_in(owner: type | object) -> Iterator[Handler]:
@@ -130,8 +132,7 @@ def handlers_in(owner: type | object) -> Iterator[Handler]:
             call = _on_new(cls, function)
         else:
             call = getattr(owner, name)
-        is_async = _is_async(getattr(cls, name))
-        yield Handler(f"{cls.__name__}.{name}", accepts, call, is_async)
+        yield Handler(f"{cls.__name__}.{name}", accepts, call, *_ways(getattr(cls, name)))
 
 
 def _marked(function: object) -> tuple[MessageRef, ...]:
@@ -150,12 +151,13 @@ def _accepted(cls: type, name: str) -> tuple[MessageRef, ...]:
     return ()
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def _ways(function: Callable[..., Any]) -> tuple[bool, bool]:
+    """Whether a function or a callable object is ``async``, and whether it yields."""
     if isinstance(function, partial):
-        return _is_async(function.func)
-    if inspect.isroutine(function):
-        return inspect.iscoroutinefunction(function)
-    return inspect.iscoroutinefunction(type(function).__call__)
+        return _ways(function.func)
+    called = function if inspect.isroutine(function) else type(function).__call__
+    yields = inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
+    return inspect.iscoroutinefunction(called), yields
 
 
 def _on_new(cls: type, function: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

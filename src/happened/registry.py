@@ -136,12 +136,12 @@ class Registry:
             >>> Registry("shelf").handlers_of(Event())
             ()
         """
-        kind = type(event)
-        known = self._by_event.get(kind)
+        kind, cache = type(event), self._by_event
+        known = cache.get(kind)
         if known is None:
             takers = tuple(each for each in self.reactions if each.takes(kind))
             known = takers, any(each.source_stream for each in takers)
-            self._by_event[kind] = known
+            cache[kind] = known
         found, ask_for_the_source = known
         if ask_for_the_source:
             return tuple(each for each in found if each.follows(event))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from happened import Command, Dispatcher, Event, handle
+from happened import Command, ConfigurationError, Dispatcher, Event, handle
 from happened.dispatcher import raise_failures
 from happened.tracing import current_trace
 from tests.unit.attempts import misconfigured
@@ -321,3 +321,39 @@ def test_one_failure_is_raised_as_it_is_and_none_is_none() -> None:
     with pytest.raises(ExceptionGroup, match="two") as group:
         raise_failures([error, error], "two")
     assert group.value.exceptions == (error, error)
+
+
+def test_a_handler_that_is_registered_while_another_thread_looks_is_found_next_time() -> None:
+    """That thread has looked through the handlers, and is about to note what it found."""
+    dispatcher = Dispatcher()
+    seen: list[str] = []
+
+    class Sent(Event): ...
+
+    class Noted(dict[type, Any]):
+        def __setitem__(self, kind: type, found: Any) -> None:
+            dispatcher.on(Sent)(lambda event: seen.append("late"))
+            super().__setitem__(kind, found)
+
+    dispatcher._found = Noted()
+    dispatcher.dispatch_sync(Sent())
+    assert seen == []
+    dispatcher.dispatch_sync(Sent())
+    assert seen == ["late"]
+
+
+def test_a_handler_that_yields_is_refused() -> None:
+    """A call would run nothing of it, and nobody would be told."""
+    dispatcher = Dispatcher()
+
+    class Desk:
+        @handle(Event)
+        def note(self, event: Event) -> Any:
+            yield event
+
+    async def log(event: Event) -> Any:
+        yield event
+
+    for register in (lambda: dispatcher.register(Desk()), lambda: dispatcher.on(Event)(log)):
+        with pytest.raises(ConfigurationError, match="yields, so a call would run nothing of it"):
+            register()

@@ -194,3 +194,27 @@ def test_what_is_no_message_is_refused() -> None:
     )
     assert misconfigured(handle, LENT)[0].startswith("@handle: BookLent(book_id='b1') is not a")
     assert misconfigured(handler, print, ())[0].startswith("print: name the message class")
+
+
+def yielding(event: Event) -> Any:
+    yield event
+
+
+async def yielding_later(event: Event) -> Any:
+    yield event
+
+
+@pytest.mark.parametrize(
+    "function", [yielding, yielding_later, functools.partial(yielding)], ids=str
+)
+def test_a_function_that_yields_would_never_run_and_is_known(function: Any) -> None:
+    assert handler(function, (BookLent,)).is_generator
+
+
+def test_a_method_that_yields_would_never_run_and_is_known() -> None:
+    class Desks(Desk):
+        def note(self, event: Event) -> Any:
+            yield event
+
+    assert [found.name for found in handlers_in(Desks) if found.is_generator] == ["Desks.note"]
+    assert not any(found.is_generator for found in handlers_in(Desk))

@@ -107,6 +107,7 @@ MISTAKES = [
         "event handler Wrong.later is async; a domain calls plain functions and methods "
         "(a Dispatcher awaits async ones)"
     ),
+    ("event handler Wrong.never yields, so a call would run nothing of it; do the work and return"),
     ("event handler Wrong.print_slip: no class is named 'BokAdded'; did you mean 'BookAdded'?"),
     (
         "event handler Wrong.print_slip handles Book, which is no event; put it into a class "
@@ -151,6 +152,10 @@ def test_every_mistake_is_reported_at_once_with_its_class_and_its_mend() -> None
 
         @handle("BookAdded")
         async def later(self, event: Any) -> None: ...
+
+        @handle(Lost)
+        def never(self, event: Any) -> Any:
+            yield event
 
     class MoreBooks:
         @handle("AddBook", "BookAdded", Command)
