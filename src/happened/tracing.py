@@ -46,8 +46,8 @@ def trace(
     Args:
         correlation_id: the id of the chain, such as the id of a web request.
         causation_id: the id of the message that led here; none by default.
-        origin_stream: the stream of the message that started the chain; by default that of the
-            first message with a stream that is made in the block.
+        origin_stream: the stream of the message that started the chain; by default each message
+            that is made in the block has its own, and hands it on to those that it leads to.
 
     Yields:
         The trace that messages made in the block inherit.
