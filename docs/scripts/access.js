@@ -6,6 +6,31 @@
     if (button) document.querySelector(`header [for="${button.dataset.opens}"]`).click();
   });
 
+  // Colours: those of the reader's system, until the reader presses the button.
+  const colour = (dark) => {
+    document.body.dataset.mdColorScheme = dark ? "slate" : "default";
+    document.querySelector("[data-palette]").ariaPressed = dark;
+  };
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", () => colour(__md_get("__dark") ?? system.matches));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-palette]");
+    if (!button) return;
+    const dark = button.ariaPressed !== "true";
+    __md_set("__dark", dark);
+    colour(dark);
+  });
+
+  // To navigate instantly, the theme makes each relative address absolute. A stylesheet would be
+  // read once more and all of the page laid out anew, so it keeps the address it has, and only
+  // says the other one where the theme compares it with the next page's.
+  for (const link of document.querySelectorAll("link[rel=stylesheet]")) {
+    const said = Object.assign(link.cloneNode(), { href: link.href }).outerHTML;
+    const address = link.href;
+    Object.defineProperty(link, "href", { get: () => address, set: () => {} });
+    Object.defineProperty(link, "outerHTML", { get: () => said });
+  }
+
   // Escape closes the drawer.
   document.addEventListener("keydown", (event) => {
     const drawer = document.getElementById("__drawer");
