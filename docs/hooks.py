@@ -19,6 +19,7 @@ from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import Abort, PluginError
+from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation, Section
 from mkdocs.structure.pages import Page
@@ -33,6 +34,8 @@ FONTS = {
 ON_A_PHONE = 40  # columns of code that a phone shows
 LETTERS = [*range(0x20, 0x7F), *map(ord, "\u00a0·×éüöä–—‘’“”•…←→−")]
 MERMAID = "mermaid/dist"
+# The size of each drawing, by its page and its place there; a browser test compares them.
+SIZES: dict[str, list[int]] = json.loads((ROOT / "docs/diagrams.json").read_text(encoding="utf-8"))
 
 BRACE = re.compile(r"""[{}]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|url\([^'")][^)]*\)""")
 SELECTOR = re.compile(r"(?:[^,()\[\]]|\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\]]*\])+")
@@ -62,6 +65,7 @@ HEADING = re.compile(r'<h[1-6][^>]* id="[^"]*"[^>]*>(.*?)(?:<a class="headerlink
 logging.getLogger("mkdocs.plugins.mermaid2.util").setLevel(logging.WARNING)  # it tells each page
 
 shown: dict[str, str] = {}  # a page's Markdown with its snippets filled in, by the page's path
+live: list[str] = []  # the command, if the guide is served while it is written
 rendering: list[Page] = []  # the page that is being rendered
 
 
@@ -147,7 +151,23 @@ class Guide(Extension):
         md.preprocessors.register(Programs(md), "happened-programs", 28)
 
 
+def on_startup(*, command: str, dirty: bool) -> None:
+    if command == "serve":
+        live.append(command)
+
+
+def on_serve(server: LiveReloadServer, config: MkDocsConfig, builder: object) -> LiveReloadServer:
+    """Serve at the root of the host, and not below the path where the guide is published."""
+    server.mount_path = "/"
+    server.url = str(config.site_url)
+    return server
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    if live:
+        config.site_url = (
+            f"http://{config.dev_addr}/"  # the theme goes only where the sitemap leads
+        )
     missing = [path for path in [*FONTS.values(), MERMAID] if not (MODULES / path).exists()]
     if missing:
         raise Abort(f"node_modules/{missing[0]} is missing: run `make setup`")
@@ -162,19 +182,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         font = smaller(MODULES / path)
         files.append(File.generated(config, f"assets/fonts/{name}", content=font))
     esm = MODULES / MERMAID
+    copies = 0
     for script in [esm / "mermaid.esm.min.mjs", *(esm / "chunks/mermaid.esm.min").glob("*.mjs")]:
         name = f"assets/mermaid/{script.relative_to(esm).as_posix()}"
-        text = faster(script.read_text(encoding="utf-8"))
+        text, found = faster(script.read_text(encoding="utf-8"))
+        copies += found
         files.append(File.generated(config, name, content=text))
+    if copies != 1:
+        raise PluginError(
+            f"Mermaid's getConfig was found {copies} times, not once: "
+            "look at its new release, and mend CONFIG in docs/hooks.py or drop it"
+        )
     return files
 
 
-def faster(script: str) -> str:
+def faster(script: str) -> tuple[str, int]:
     """Mermaid copies its whole configuration at each look: a third of the time of a drawing.
 
     The current configuration is only ever replaced, so one copy serves a turn of the event loop.
     """
-    return CONFIG.sub(
+    return CONFIG.subn(
         r"kept,keptOf,\g<name>=\g<helper>(()=>keptOf===\g<now>&&kept||"
         r"(setTimeout(()=>{kept=0}),keptOf=\g<now>,kept=\g<copy>),"
         r'"getConfig")',
@@ -219,16 +246,21 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         raise PluginError(f"{page.file.src_uri}: the front matter has no description")
 
     def frame(found: re.Match[str]) -> str:
+        """Give a diagram a box with a name and the room that its drawing will take."""
         source = found["source"]  # the plugin's fence leaves it as written, so it is made safe here
         headings = HEADING.findall(html, 0, found.start())
         title = re.search(r"^\s*accTitle:\s*(.+)$", source, re.MULTILINE)
         below = unescape(re.sub(r"<[^>]+>", "", headings[-1])).strip() if headings else page.title
         name = title[1].strip() if title else f"Diagram: {below}"
+        lines = source.count("\n") + 1
+        width, height = SIZES.get(f"{page.url}#{next(places)}", [360, 44 * lines])
         return (
             f'<div class="diagram" role="group" tabindex="0" aria-label="{escape(name)}">'
-            f'<pre class="mermaid"><code>{escape(source, quote=False)}</code></pre></div>'
+            f'<div class="diagram__room" style="--width:{width};--height:{height}">'
+            f'<pre class="mermaid"><code>{escape(source, quote=False)}</code></pre></div></div>'
         )
 
+    places = itertools.count(1)
     numbers = itertools.count(1)
 
     def block(found: re.Match[str]) -> str:

@@ -37,13 +37,16 @@
     if (event.key === "Escape" && drawer?.checked) drawer.click();
   });
 
-  // The theme makes links without a name of annotations.
+  // The theme makes links without a name of annotations, and boxes of tables that keys cannot scroll.
   let waiting = false;
   const mend = () => {
     waiting = false;
     for (const link of document.querySelectorAll("a.md-annotation__index:not([aria-label])")) {
       const number = link.querySelector("[data-md-annotation-id]")?.dataset.mdAnnotationId ?? "";
       link.setAttribute("aria-label", `Annotation ${number}`);
+    }
+    for (const box of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) {
+      Object.assign(box, { tabIndex: 0, role: "group", ariaLabel: "Table" });
     }
   };
   const soon = () => {

@@ -29,9 +29,9 @@
       themeCSS: settings.themeCSS + colours,
       flowchart: { useMaxWidth: true, curve: "basis", nodeSpacing: 36, rankSpacing: 44, padding: 12 },
       sequence: {
-        useMaxWidth: true, actorFontSize: 14, messageFontSize: 14, noteFontSize: 13,
-        actorMargin: 36, width: 132, height: 48, mirrorActors: false, wrap: false,
-        diagramMarginX: 8, diagramMarginY: 8, boxMargin: 8, messageMargin: 32,
+        useMaxWidth: true, actorFontSize: 13, messageFontSize: 13, noteFontSize: 13,
+        actorMargin: 8, width: 80, height: 60, wrapPadding: 4, noteMargin: 6, mirrorActors: false, wrap: false,
+        diagramMarginX: 4, diagramMarginY: 4, boxMargin: 6, messageMargin: 30,
       },
       state: { useMaxWidth: true },
     });
@@ -40,7 +40,7 @@
 
   // What is in view is drawn at once, the rest when the reader comes near it or first does anything.
   const used = new Promise((then) => {
-    for (const sign of ["scroll", "pointermove", "pointerdown", "keydown"]) {
+    for (const sign of ["scroll", "pointermove", "pointerdown", "keydown", "beforeprint"]) {
       addEventListener(sign, then, { once: true, passive: true });
     }
   });
@@ -53,7 +53,7 @@
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
         then();
-      }, { rootMargin: "25%" }).observe(box);
+      }).observe(box);
     });
     return Promise.race([near, used]);
   };
@@ -77,20 +77,20 @@
     .node rect,.node polygon,.node circle,.node path{stroke-width:1.25px!important}
     marker path,marker polygon,marker circle{
       fill:var(--md-mermaid-edge-color)!important;stroke:var(--md-mermaid-edge-color)!important}
+    .cluster rect{fill:var(--surface)!important;stroke:var(--line)!important}
     .messageText,.noteText,.noteText>tspan,.actor>tspan,.nodeLabel,.edgeLabel{font-weight:500}
     .noteText,.noteText>tspan{fill:var(--event-fg)!important}
     .note{fill:var(--event-bg)!important;stroke:var(--event-line)!important}
     .actor-line{stroke:var(--lifeline)!important}`;
 
-  // A drawing shrinks to the column as long as its text stays readable; then its box scrolls.
-  const fit = (_, width) =>
-    `display: block; margin: auto; max-width: ${width}px; min-width: ${Math.round(width * 0.7)}px;`;
+  // A drawing fills the room that the page keeps for it, so nothing moves when it appears.
+  const fit = "display: block; width: 100%; height: 100%;";
 
   window.mermaid = {
     initialize: (given) => (settings = given),
     render: (id, source) => {
       const next = () => draw(id, source).catch((error) => {
-        find(source)?.parentElement.classList.add("diagram--failed"); // its source is shown instead
+        find(source)?.closest(".diagram").classList.add("diagram--failed"); // its source is shown instead
         throw error;
       });
       return seen(source).then(() => (last = last.then(next, next)));

@@ -49,6 +49,14 @@ window.drawings = () => [...document.querySelectorAll(".diagram")].map((box) => 
 """
 """Lets a test look into closed shadow roots, where the theme puts drawings."""
 
+ROOM = """() => window.drawings().map((svg, index) => {
+  const kept = document.querySelectorAll(".diagram__room")[index].style;
+  const drawn = svg ? svg.viewBox.baseVal : { width: 0, height: 0 };
+  const number = (name) => Number(kept.getPropertyValue(name));
+  return [number("--width"), number("--height"), Math.round(drawn.width), Math.round(drawn.height)];
+})"""
+"""The size that the page keeps free for each drawing, and the size that it has."""
+
 ALL_DRAWN = "() => window.drawings().every((drawing) => drawing)"
 
 CONTRASTS = """() => {
@@ -180,6 +188,22 @@ def draw(page: Page, *, within: float = 20) -> tuple[int, int]:
             page.wait_for_function(ALL_DRAWN, timeout=within * 1000)
     drawn = page.evaluate("() => window.drawings().filter(Boolean).length")
     return int(drawn), present
+
+
+def ill_fitting(page: Page, address: str) -> list[str]:
+    """Return what docs/diagrams.json should say of drawings that do not fit their room."""
+    wrong = []
+    for number, (width, height, *drawn) in enumerate(page.evaluate(ROOM), 1):
+        if not all(
+            abs(kept / has - 1) <= 0.08
+            for kept, has in zip((width, height), drawn, strict=True)
+            if has
+        ):
+            wrong.append(
+                f"a drawing has the room {width} x {height}: docs/diagrams.json should say "
+                f'"{address}#{number}": {drawn}'
+            )
+    return wrong
 
 
 def set_scheme(page: Page, scheme: Scheme) -> None:

@@ -1,13 +1,17 @@
 """What the guide's tests share."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.guide.browser import browser
 from tests.guide.made import Made, failures
 from tests.guide.places import Guide
 from tests.guide.small import Small
+from tools.doctor import Missing, find_chromium
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,6 +20,19 @@ ROOT = Path(__file__).parents[2]
 def guide() -> Guide:
     """Give this project's guide."""
     return Guide(ROOT)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Give a browser; without one, skip the tests that need it unless services are required."""
+    try:
+        path = find_chromium()
+    except Missing as missing:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    with browser(path) as opened:
+        yield opened
 
 
 @pytest.fixture

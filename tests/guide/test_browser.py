@@ -1,6 +1,5 @@
 """Every page of the guide in a real browser: light and dark, phone and desktop."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -13,15 +12,14 @@ from tests.guide.browser import (
     Scheme,
     Seen,
     break_diagram,
-    browser,
     draw,
+    ill_fitting,
     set_scheme,
     violations,
     wider_than_the_window,
     window,
 )
 from tests.guide.site import Served, Site, built_once, serve
-from tools.doctor import Missing, find_chromium
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -48,18 +46,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def served(site: Site) -> Iterator[Served]:
     with serve(site, "/guide/") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    try:
-        path = find_chromium()
-    except Missing as missing:
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
-    with browser(path) as opened:
-        yield opened
 
 
 def both_colours(page: Page, address: str, first: Scheme, numbers: dict[str, int]) -> list[str]:
@@ -121,6 +107,7 @@ def test_every_page_opened_directly(
             page.goto(urljoin(served.url, address))
             numbers["pages visited"] += 1
             wrong += both_colours(page, address or "the home page", first, numbers)
+            wrong += ill_fitting(page, address)
             page.evaluate(
                 "() => localStorage.clear()"
             )  # or the next page opens in this one's colours
@@ -171,6 +158,7 @@ def test_every_page_reached_by_instant_navigation(
                 wrong.append(f"{address}: {drawn} of {present} diagrams were drawn")
             if wider_than_the_window(page):
                 wrong.append(f"{address} scrolls sideways")
+            wrong += ill_fitting(page, address)
             if not page.evaluate("() => window.sameDocument === true"):
                 wrong.append(f"{address} was loaded anew")
                 page.evaluate("() => { window.sameDocument = true }")

@@ -1,21 +1,18 @@
 """Labels that hold any text are drawn as they are, by the real Mermaid in a real browser."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Route
+from playwright.sync_api import Browser, Route
 
 from happened import Event
 from happened.diagrams import sequence_diagram
 from happened.hooks import Step
 from happened.mermaid import Flowchart
-from tests.guide.browser import browser
-from tools.doctor import Missing, find_chromium
 
 MERMAID = Path(__file__).parents[2] / "node_modules/mermaid/dist"
 ADDRESS = "http://mermaid.test/"
@@ -134,14 +131,7 @@ anything = st.text(st.characters(exclude_characters="\0", exclude_categories=["C
 
 
 @pytest.fixture(scope="module")
-def draw() -> Iterator[Draw]:
-    try:
-        path = find_chromium()
-    except Missing as missing:
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
-
+def draw(chromium: Browser) -> Draw:
     def answer(route: Route) -> None:
         name = urlsplit(route.request.url).path.strip("/")
         if name:
@@ -149,20 +139,19 @@ def draw() -> Iterator[Draw]:
         else:
             route.fulfill(body="<!doctype html><title>Mermaid</title>", content_type="text/html")
 
-    with browser(path) as chromium:
-        page = chromium.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.route(f"{ADDRESS}**", answer)
-        page.goto(ADDRESS)
+    page = chromium.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.route(f"{ADDRESS}**", answer)
+    page.goto(ADDRESS)
 
-        def draw(texts: list[str]) -> list[Drawn]:
-            said.clear()
-            drawn: list[Drawn] = page.evaluate(DRAW, texts)
-            assert not said, said
-            return drawn
+    def draw(texts: list[str]) -> list[Drawn]:
+        said.clear()
+        drawn: list[Drawn] = page.evaluate(DRAW, texts)
+        assert not said, said
+        return drawn
 
-        yield draw
+    return draw
 
 
 def flowchart(texts: list[str]) -> str:
