@@ -145,11 +145,12 @@ def entities_in(value: Any) -> Iterator[Any]:
         yield value
 
 
-def holds_entities(annotation: Any) -> bool:
+def holds_entities(annotation: Any, *, aggregates: bool = False) -> bool:
     """Return whether values of this type are entities, or have some in them.
 
     Args:
         annotation: a type, as it stands in a class body.
+        aggregates: whether only aggregates count.
 
     Example:
         >>> from happened import Entity
@@ -157,7 +158,9 @@ def holds_entities(annotation: Any) -> bool:
         >>> holds_entities(list[Entity]), holds_entities(list[str])
         (True, False)
     """
-    return _is_entity(annotation) or any(map(holds_entities, get_args(annotation)))
+    if _is_entity(annotation) and (not aggregates or hasattr(annotation, "_category")):
+        return True
+    return any(holds_entities(each, aggregates=aggregates) for each in get_args(annotation))
 
 
 def check_association(place: str, field: FieldInfo) -> None:
@@ -180,6 +183,10 @@ def check_association(place: str, field: FieldInfo) -> None:
         ...     print(error)
         Order.lines: entities stand in a field of their own or in a list, as list[Line]
     """
+    if holds_entities(field.annotation, aggregates=True):
+        raise ConfigurationError(
+            f"{place}: an aggregate is named by its identity, not held; store the identity as text"
+        )
     for kind in _options(field.annotation):
         listed = get_origin(kind) in (list, Sequence, MutableSequence)
         items = _options(get_args(kind)[0]) if listed else (kind,)

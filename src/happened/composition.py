@@ -287,6 +287,11 @@ class Composition:
         if isinstance(element.target, type) and element.stream_category is element.part_of is None:
             self._problem(f"{element} reads no stream; give it part_of= or stream_category=")
         for found in self._handlers(element):
+            if found.name in {reaction.handler.name for reaction in self.reactions}:
+                self._problem(
+                    f"event handler {found.name} is registered twice; was its module imported "
+                    "under two names? A name identifies a handler, so give another one another name"
+                )
             accepts = self._known(found, Event)
             if category is not None:
                 self._reads(found, accepts, category)
@@ -297,6 +302,7 @@ class Composition:
                     part_of=part_of,
                     stream_category=category,
                     source_stream=element.source_stream,
+                    retries=element.retries,
                 )
             )
 

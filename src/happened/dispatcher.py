@@ -57,6 +57,10 @@ class Dispatcher:
             ... def log(event: Event) -> None:
             ...     print(event.event_type)
         """
+        if not events or not all(isinstance(event, type) for event in events):
+            raise ConfigurationError(
+                "name the events that the function handles, as @dispatcher.on(InviteSent)"
+            )
 
         def register(function: _F) -> _F:
             self._add(handler(function, events))

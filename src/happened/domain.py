@@ -19,6 +19,7 @@ from happened.processing import Processor
 from happened.registry import Kind, Registry
 from happened.repository import Repository
 from happened.storage import Collection, open_storage
+from happened.tracing import leave
 from happened.unit_of_work import UnitOfWork
 
 __all__ = ["Domain", "current_domain"]
@@ -325,6 +326,7 @@ class Domain:
         part_of: type[Any] | str | None = None,
         stream_category: str | None = None,
         source_stream: str | None = None,
+        retries: int = 0,
     ) -> Callable[[_T], _T]:
         """Register a class whose methods under `handle` handle events of one stream category.
 
@@ -332,6 +334,8 @@ class Domain:
             part_of: the aggregate that the handler keeps in step, or its name.
             stream_category: the category whose events it handles; by default that of `part_of`.
             source_stream: only events whose chain began in this category; all by default.
+            retries: how often an event is handled again when another writer was faster, each time
+                with the state as it is then; 0 by default.
 
         Returns:
             The decorator; it returns the class unchanged.
@@ -362,16 +366,19 @@ class Domain:
             part_of=part_of,
             stream_category=stream_category,
             source_stream=source_stream,
+            retries=retries,
         )
 
     def on(
-        self, *events: type[Event] | str, source_stream: str | None = None
+        self, *events: type[Event] | str, source_stream: str | None = None, retries: int = 0
     ) -> Callable[[_F], _F]:
         """Register a function as an event handler.
 
         Args:
             *events: the classes of the events that it handles, or their names.
             source_stream: only events whose chain began in this category; all by default.
+            retries: how often an event is handled again when another writer was faster; 0 by
+                default.
 
         Returns:
             The decorator; it returns the function unchanged.
@@ -398,7 +405,9 @@ class Domain:
                 f"domain {self.name!r}: name the events that the function handles, as "
                 "@domain.on(BookAdded)"
             )
-        return self._registering("event handler", messages=events, source_stream=source_stream)
+        return self._registering(
+            "event handler", messages=events, source_stream=source_stream, retries=retries
+        )
 
     def repository(self, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]:
         """Register a class derived from `Repository`, with methods of your own.
@@ -462,16 +471,20 @@ class Domain:
         if traverse and self._package:
             self._import_all()
         self.registry.resolve()
-        self.storage.prepare(
-            [
-                Collection(
-                    aggregate._category,
-                    tuple(name for name, spec in field_specs(aggregate).items() if spec.unique),
-                    aggregate.__name__,
-                )
-                for aggregate in self.registry.aggregates
-            ]
-        )
+        try:
+            self.storage.prepare(
+                [
+                    Collection(
+                        aggregate._category,
+                        tuple(name for name, spec in field_specs(aggregate).items() if spec.unique),
+                        aggregate.__name__,
+                    )
+                    for aggregate in self.registry.aggregates
+                ]
+            )
+        except BaseException:
+            self.registry.resolved = False
+            raise
         self._repositories = {
             aggregate: self.registry.repositories.get(aggregate, Repository)(
                 aggregate, self.storage, self.unit_of_work
@@ -522,7 +535,7 @@ class Domain:
         if not self.registry.resolved:
             self._not_ready()
         kind = type(event)
-        if not isinstance(event, Event) or kind not in self.registry.messages.values():
+        if not isinstance(event, Event) or kind._registered_in is not self.registry:
             raise ConfigurationError(
                 f"domain {self.name!r}: {event!r} is no event of this domain; register "
                 f"{kind.__name__} with @domain.event(part_of=...)"
@@ -619,7 +632,7 @@ class Domain:
         try:
             yield self
         finally:
-            _active.reset(token)
+            leave(_active, token)
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"

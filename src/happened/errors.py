@@ -94,7 +94,10 @@ class ValidationError(HappenedError, ValueError):
     """
 
     def __init__(self, messages: Mapping[str, Sequence[str]], title: str = "") -> None:
-        self.messages = {field: list(texts) for field, texts in messages.items()}
+        self.messages = {
+            field: [texts] if isinstance(texts, str) else list(texts)
+            for field, texts in messages.items()
+        }
         self.title = title
         lines = [f"{field}: {text}" for field, texts in self.messages.items() for text in texts]
         head = f"{title} is not valid" if title else "not valid"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from happened.errors import ValidationError
+from happened.errors import ConfigurationError, ValidationError
 
 __all__ = ["atomic_change", "check", "invariant", "invariants_of"]
 
@@ -87,11 +87,16 @@ def check(checked: object, invariants: tuple[Callable[[Any], None], ...]) -> Non
     messages: dict[str, list[str]] = {}
     for each in invariants:
         try:
-            each(checked)
+            answer: object = each(checked)
+            if answer is not None:
+                name = f"{type(checked).__name__}.{each.__name__}"
+                raise ConfigurationError(
+                    f"{name} returned {answer!r}; invariants return None, or raise ValueError"
+                )
         except ValidationError as error:
             for field, texts in error.messages.items():
                 messages.setdefault(field, []).extend(texts)
-        except ValueError as error:
+        except (ValueError, AssertionError) as error:
             messages.setdefault("_entity", []).append(str(error))
     if messages:
         raise ValidationError(messages, type(checked).__name__)

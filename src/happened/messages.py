@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import pydantic
 from pydantic import BaseModel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticSerializationError, to_jsonable_python
 
 from happened.declaration import STORABLE, FrozenMeta, replaced, validation_error
 from happened.errors import ImmutableError, MessageError, ValidationError
@@ -96,7 +96,8 @@ class Message(BaseModel, metaclass=FrozenMeta):
             else:
                 correlation = correlation_id or trace.correlation_id
                 causation = causation_id or trace.id
-                origin = trace.origin_stream
+                same = correlation == trace.correlation_id
+                origin = trace.origin_stream if same else None
             _set_metadata(
                 self,
                 _new_tuple(
@@ -112,7 +113,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
                         correlation,
                         causation,
                         origin,
-                        NO_HEADERS if metadata is None else freeze(dict(metadata)),
+                        NO_HEADERS if metadata is None else _headers(type(self).__name__, metadata),
                     ),
                 ),
             )
@@ -287,6 +288,18 @@ def _check_given(
         messages["metadata"] = [f"Input should be a mapping (found {metadata!r})"]
     if messages:
         raise ValidationError(messages, title)
+
+
+def _headers(  # pyright: ignore[reportUnusedFunction] - used where type checkers do not look
+    title: str, metadata: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The caller's own mapping as plain data, which nobody can change."""
+    try:
+        data = to_jsonable_python(dict(metadata), inf_nan_mode="constants")
+    except (PydanticSerializationError, ValueError) as error:
+        texts = [f"it takes text, numbers, lists and mappings of these: {error}"]
+        raise ValidationError({"metadata": texts}, title) from error
+    return freeze(data)  # type: ignore[no-any-return]
 
 
 class Event(Message):

@@ -81,6 +81,12 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
     @classmethod
     def __pydantic_on_complete__(cls) -> None:
         """Note what each object of the class needs after its validation."""
+        for name, field in cls.model_fields.items():
+            if holds_entities(field.annotation):
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name}: a value object cannot change, but an entity can; "
+                    "hold its values instead"
+                )
         cls._invariants = invariants_of(cls)
         cls._containers = tuple(
             name for name, field in cls.model_fields.items() if not is_scalar(field.annotation)
@@ -584,6 +590,8 @@ class Aggregate(Entity):
         except PydanticSerializationError as error:
             messages = {"_entity": [f"it holds a value that does not fit its field: {error}"]}
             raise ValidationError(messages, type(self).__name__) from error
+        if not self._is_changing():
+            self._changed(with_parts=True)
         self._from_document(document, 0, 0)  # what lies deeper was changed behind our back, perhaps
         return document
 

@@ -14,7 +14,7 @@ from happened.messages import Command, Event, Message
 from happened.registry import Reaction, Registry
 from happened.storage import Storage
 from happened.streams import stream
-from happened.tracing import current_trace
+from happened.tracing import current_trace, leave
 from happened.unit_of_work import UnitOfWork, current_unit_of_work
 
 __all__ = ["Processor"]
@@ -27,12 +27,13 @@ class _Run:
     to its thread: another one that began with a copy of its context may go on after its end.
     """
 
-    __slots__ = ("failures", "finished", "processor", "raised", "thread", "token")
+    __slots__ = ("commits", "failures", "finished", "processor", "raised", "thread", "token")
 
     def __init__(self, processor: "Processor") -> None:
         self.processor = processor
         self.thread = threading.get_ident()
         self.finished = False
+        self.commits = 0
         self.raised: deque[Event] = deque()
         self.failures: list[Exception] = []
 
@@ -46,7 +47,7 @@ class _Run:
                 self._dispatch()
         finally:
             self.finished = True
-            _current_run.reset(self.token)
+            leave(_current_run, self.token)
         if self.failures:
             self._raise(error)
 
@@ -58,6 +59,10 @@ class _Run:
                 try:
                     processor._call(reaction, event, self)
                 except Exception as error:  # noqa: BLE001  a failure must not stop the others
+                    error.add_note(
+                        f"raised by event handler {reaction.handler.name} for "
+                        f"{type(event).__name__}; the event stays recorded"
+                    )
                     self.failures.append(error)
 
     def _raise(self, error: BaseException | None) -> None:
@@ -164,7 +169,7 @@ class Processor:
                 unit.rollback()
                 raise
             finally:
-                current_unit_of_work.reset(token)
+                leave(current_unit_of_work, token)
             if self._observers:
                 self._tell_persisted(unit, None, None)
 
@@ -182,12 +187,12 @@ class Processor:
 
     def _call(self, reaction: Reaction, message: Message, run: _Run) -> Any:
         """Call a handler, again after a conflict if it asks for that."""
-        retries = reaction.retries
+        retries, commits = reaction.retries, run.commits
         while True:
             try:
                 return self._once(reaction, message, run)
             except ConcurrencyError:
-                if retries <= 0:
+                if retries <= 0 or run.commits != commits:  # what was committed inside stays once
                     raise
                 retries -= 1
 
@@ -207,6 +212,7 @@ class Processor:
                     "methods (a Dispatcher awaits async ones)"
                 )
             run.raised += unit.commit()
+            run.commits += 1
         except BaseException as error:
             unit.rollback()
             if self._observers:
@@ -222,7 +228,13 @@ class Processor:
 
     def _tell(self, step: Step) -> None:
         for observer in [*self._observers]:  # one of them may begin or end a recording
-            observer(step)
+            try:
+                observer(step)
+            except Exception as error:
+                run = _current_run.get()
+                if run is None or run.finished:
+                    raise
+                run.failures.append(error)  # the caller gets it; what happened has happened
 
     def _tell_persisted(
         self, unit: UnitOfWork, message: Message | None, handler: str | None

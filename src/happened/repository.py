@@ -1,6 +1,6 @@
 """Layer 3. Repositories: where aggregates of one class are added and found."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -164,6 +164,9 @@ class Repository(Generic[_A]):
     def query(self) -> Query[_A]:
         """A query for all aggregates of the class, to be narrowed down."""
         return Query(self._aggregate, self._run)
+
+    def __iter__(self) -> Iterator[_A]:
+        return iter(self.query)
 
     def __contains__(self, id: object) -> bool:
         return self._get(id) is not None

@@ -129,7 +129,8 @@ class Transaction(Protocol):
 
         Raises:
             ConcurrencyError: it has another version; a storage may raise this at `commit`.
-            ValidationError: a unique field has a value that is stored already; likewise.
+            ValidationError: a unique field has a value that is stored already, or the document
+                was removed before, since an identity is used once; likewise.
             StorageError: the storage cannot be reached.
         """
 

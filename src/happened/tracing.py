@@ -1,14 +1,16 @@
 """Layer 1. Tracing: which message is being handled now, and so what a new message is part of."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import NamedTuple
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
+from typing import NamedTuple, TypeVar
 
 from happened.errors import ConfigurationError
 from happened.metadata import Metadata
 
-__all__ = ["Trace", "current_trace", "trace"]
+__all__ = ["Trace", "current_trace", "leave", "trace"]
+
+_T = TypeVar("_T")
 
 
 class Trace(NamedTuple):
@@ -74,4 +76,26 @@ def trace(
     try:
         yield inherited
     finally:
-        current_trace.reset(token)
+        leave(current_trace, token)
+
+
+def leave(variable: ContextVar[_T], token: Token[_T]) -> None:
+    """Give a context variable its former value back, if this is still the context that was entered.
+
+    A block whose two ends run in different contexts, such as a generator that a framework closes
+    in another thread, has nothing to give back at its end: that context never had the new value.
+
+    Args:
+        variable: the variable.
+        token: what setting it returned.
+
+    Example:
+        >>> from contextvars import ContextVar
+        >>> from happened.tracing import leave
+        >>> color = ContextVar("color", default="red")
+        >>> leave(color, color.set("blue"))
+        >>> color.get()
+        'red'
+    """
+    with suppress(ValueError):
+        variable.reset(token)

@@ -96,6 +96,8 @@ class UnitOfWork:
         Raises:
             ConcurrencyError: another object with this identity was added, removed or changed.
         """
+        if self.finished:
+            self._refuse_finished()
         key = (type(aggregate), aggregate.identity)
         seen = self._seen.get(key)
         if seen is not aggregate and seen is not None:
@@ -113,6 +115,8 @@ class UnitOfWork:
             ConcurrencyError: another object with this identity was added, removed or changed.
             NotFoundError: it was never stored.
         """
+        if self.finished:
+            self._refuse_finished()
         key = (type(aggregate), aggregate.identity)
         seen = self._seen.get(key)
         if seen is not aggregate:
@@ -220,6 +224,9 @@ class UnitOfWork:
             raise ConcurrencyError(
                 aggregate._stream, expected=aggregate._version, found=seen._version + changed
             )
+
+    def _refuse_finished(self) -> None:
+        raise HappenedError("this unit of work has ended; open another one")
 
     def _refuse_forgotten(self) -> None:
         for key, aggregate in self._seen.items():

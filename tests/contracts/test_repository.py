@@ -222,8 +222,10 @@ def test_an_identity_whose_stream_exists_is_not_given_to_another(shelf: Shelf) -
     shelf.books.add(book)
     shelf.books.remove(book)
     successor = shelf.Book(id="b1")
+    with pytest.raises(ValidationError, match="'b1' was removed, and its stream stays"):
+        shelf.books.add(successor)
     successor.read()
-    with pytest.raises(ConcurrencyError):
+    with pytest.raises(ValidationError, match="an identity is used once"):
         shelf.books.add(successor)
     assert "b1" not in shelf.books
     assert shelf.positions("book-b1") == [0]

@@ -91,13 +91,14 @@ def test_a_removed_document_is_gone_and_its_stream_stays(storage: Storage) -> No
     assert len(storage.read("book-b1")) == 1
 
 
-def test_what_was_removed_can_be_stored_again_and_stands_last_then(storage: Storage) -> None:
+def test_the_identity_of_what_was_removed_is_not_used_again(storage: Storage) -> None:
     save(storage, "book", document("b1"), document("b2"))
     transaction = storage.begin()
     transaction.remove("book", "b1", expected=1)
     transaction.commit()
-    save(storage, "book", document("b1"))
-    assert found(storage, "book") == ["b2", "b1"]
+    with pytest.raises(ValidationError, match="'b1' was removed"):
+        save(storage, "book", document("b1"))
+    assert found(storage, "book") == ["b2"]
 
 
 def test_what_a_transaction_adds_and_removes_was_never_there(storage: Storage) -> None:

@@ -205,7 +205,9 @@ async def yielding_later(event: Event) -> Any:
 
 
 @pytest.mark.parametrize(
-    "function", [yielding, yielding_later, functools.partial(yielding)], ids=str
+    "function",
+    [yielding, yielding_later, functools.partial(yielding)],
+    ids=["plain", "async", "partial"],
 )
 def test_a_function_that_yields_would_never_run_and_is_known(function: Any) -> None:
     assert handler(function, (BookLent,)).is_generator

@@ -302,18 +302,16 @@ def test_handlers_are_called_for_subclasses_in_the_order_of_registration() -> No
         pass
 
     registry.add("event", AtlasAdded, part_of=some.Book)
-    for name in ("one", "two"):
-        registry.add(
-            "event handler", functools.partial(print, name), messages=("AtlasAdded", "BookAdded")
-        )
+    for handler in (functools.partial(print, "one"), ascii):
+        registry.add("event handler", handler, messages=("AtlasAdded", "BookAdded"))
     registry.add("event handler", repr, messages=(AtlasAdded,))
     registry.resolve()
 
     def names(event: Event) -> list[str]:
         return [each.handler.name for each in registry.handlers_of(event)]
 
-    assert names(AtlasAdded()) == ["Slips.print_slip", "print", "print", "repr"]
-    assert names(some.BookAdded()) == ["Slips.print_slip", "print", "print"]
+    assert names(AtlasAdded()) == ["Slips.print_slip", "print", "ascii", "repr"]
+    assert names(some.BookAdded()) == ["Slips.print_slip", "print", "ascii"]
     assert names(Event()) == []
 
 
@@ -576,3 +574,12 @@ def test_an_element_says_what_it_is() -> None:
 def test_the_nearest_name_is_suggested_if_one_is_near() -> None:
     assert nearest("storge", ["storage", "broker"]) == "; did you mean 'storage'?"
     assert nearest("colour", ["storage", "broker"]) == ""
+
+
+def test_a_handler_that_is_registered_twice_is_a_mistake() -> None:
+    some = shelf()
+    for _ in range(2):
+        some.registry.add("event handler", ascii, messages=("BookAdded",))
+    assert misconfigured(some.registry.resolve)[0].startswith(
+        "domain 'shelf': event handler ascii is registered twice; was its module imported under two"
+    )

@@ -22,10 +22,11 @@ _Writes = dict[tuple[str, str], tuple[Document | None, int]]
 class _Table:
     """The documents of one category. Whoever uses it holds the lock of the storage."""
 
-    __slots__ = ("parsed", "rows", "title", "unique")
+    __slots__ = ("parsed", "removed", "rows", "title", "unique")
 
     def __init__(self) -> None:
         self.title = ""
+        self.removed: set[str] = set()
         self.rows: dict[str, Document] = {}
         self.parsed: dict[str, dict[str, Any]] = {}
         self.unique: dict[str, dict[Any, str]] = {}
@@ -42,7 +43,8 @@ class _Table:
     def put(self, id: str, document: Document | None) -> None:
         self.parsed.pop(id, None)
         if document is None:
-            self.rows.pop(id, None)
+            if self.rows.pop(id, None) is not None:
+                self.removed.add(id)
         else:
             self.rows[id] = document
 
@@ -140,6 +142,9 @@ class MemoryStorage:
                 if found != expected:
                     name = stream_name(category, id)
                     raise ConcurrencyError(name, expected=expected, found=found)
+                if not found and id in table.removed:
+                    text = f"{id!r} was removed, and its stream stays; an identity is used once"
+                    raise ValidationError({"id": [text]}, table.title or category)
                 has_unique = has_unique or bool(table.unique)
             claims = self._claims(writes) if has_unique else {}
             if messages:
