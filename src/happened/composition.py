@@ -2,10 +2,12 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, cast, get_args, get_origin
 
+from pydantic import SecretBytes, SecretStr
 from pydantic.errors import PydanticUserError
 
+from happened.associations import holds_entities
 from happened.elements import BASES, Element, Kind, Reaction, nearest
 from happened.errors import ConfigurationError
 from happened.handlers import Handler, handler, handlers_in
@@ -61,6 +63,7 @@ class Composition:
         self._each("aggregate", self._aggregate)
         for element in elements:
             self._part_of(element)
+            self._can_be_read_back(element)
         self._each("entity", self._needs_aggregate)
         self._each("event", self._message)
         self._each("command", self._message)
@@ -160,6 +163,21 @@ class Composition:
             )
         self.parts[id(element)] = found
 
+    def _can_be_read_back(self, element: Element) -> None:
+        """What a field holds must be the same after it was stored."""
+        for name, field in getattr(element.target, "__pydantic_fields__", {}).items():
+            if field.exclude:
+                self._problem(f"{element}.{name} is declared with exclude=, so it is not stored")
+            if _mentions(field.annotation, SecretStr | SecretBytes):
+                self._problem(
+                    f"{element}.{name} is a secret, which is stored as asterisks; store a key to "
+                    "the place where it is kept, or a hash"
+                )
+            if element.kind in ("event", "command") and holds_entities(field.annotation):
+                self._problem(
+                    f"{element}.{name} holds an entity, which can change; a message holds values"
+                )
+
     def _needs_aggregate(self, element: Element) -> None:
         if element.part_of is None:
             self._problem(f"{element} belongs to no aggregate; give it part_of=")
@@ -241,6 +259,11 @@ class Composition:
                     "for each message, so give its __init__ no required parameters"
                 )
         for each in found:
+            if each.mismatch:
+                self._problem(
+                    f"{element.kind} {each.name} is called with the message alone, but "
+                    f"{each.mismatch}"
+                )
             if each.is_generator:
                 self._problem(
                     f"{element.kind} {each.name} yields, so a call would run nothing of it; do the "
@@ -331,6 +354,12 @@ class Composition:
                 f"{self.repositories[aggregate].__name__} and {element.title}; it has one"
             )
         self.repositories[aggregate] = element.target
+
+
+def _mentions(annotation: Any, kinds: Any) -> bool:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return issubclass(annotation, kinds)
+    return any(_mentions(each, kinds) for each in get_args(annotation))
 
 
 def _required_arguments(kind: type) -> list[str]:

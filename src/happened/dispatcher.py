@@ -104,6 +104,10 @@ class Dispatcher:
             raise ConfigurationError(
                 f"{added.name} yields, so a call would run nothing of it; do the work and return"
             )
+        if added.mismatch:
+            raise ConfigurationError(
+                f"{added.name} is called with the event alone, but {added.mismatch}"
+            )
         for accepted in added.accepts:
             if isinstance(accepted, str) or not issubclass(accepted, Event):
                 raise ConfigurationError(

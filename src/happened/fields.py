@@ -107,6 +107,8 @@ class FieldSpec:
             True
         """
         checks: list[Any] = []
+        if self.type is AwareDatetime:
+            checks.append(AfterValidator(_aware))
         if self.choices is not None:
             checks += [BeforeValidator(_plain), AfterValidator(_one_of(self.choices))]
         checks += [AfterValidator(_passing(validator)) for validator in self.validators]
@@ -162,6 +164,12 @@ def _one_of(choices: tuple[Any, ...]) -> Callable[[_T], _T]:
         return value
 
     return check
+
+
+def _aware(value: Any) -> Any:
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        raise ValueError("Input should have timezone info")
+    return value
 
 
 def _passing(validator: _Check) -> Callable[[_T], _T]:

@@ -27,6 +27,7 @@ class Handler:
         call: calls it with a message.
         is_async: whether the call returns an awaitable.
         is_generator: whether it yields, so that a call runs nothing of it.
+        mismatch: why a call with the message alone would fail, or nothing.
 
     Example:
         >>> from happened import Event
@@ -43,6 +44,7 @@ class Handler:
     call: Callable[[Any], Any]
     is_async: bool
     is_generator: bool = False
+    mismatch: str = ""
 
 
 def handle(*messages: MessageRef) -> Callable[[_F], _F]:
@@ -99,7 +101,7 @@ def handler(function: Callable[[Any], Any], messages: tuple[MessageRef, ...]) ->
     named = function.func if isinstance(function, partial) else function
     name = getattr(named, "__qualname__", type(named).__qualname__)
     name = name.rpartition("<locals>.")[2]
-    return Handler(name, _checked(messages, name), function, *_ways(function))
+    return Handler(name, _checked(messages, name), function, *_ways(function), _refusal(function))
 
 
 def handlers_in(owner: type | object) -> Iterator[Handler]:
@@ -132,7 +134,8 @@ def handlers_in(owner: type | object) -> Iterator[Handler]:
             call = _on_new(cls, function)
         else:
             call = getattr(owner, name)
-        yield Handler(f"{cls.__name__}.{name}", accepts, call, *_ways(getattr(cls, name)))
+        ways = _ways(getattr(cls, name))
+        yield Handler(f"{cls.__name__}.{name}", accepts, call, *ways, _mismatch(owner, name))
 
 
 def _marked(function: object) -> tuple[MessageRef, ...]:
@@ -158,6 +161,27 @@ def _ways(function: Callable[..., Any]) -> tuple[bool, bool]:
     called = function if inspect.isroutine(function) else type(function).__call__
     yields = inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
     return inspect.iscoroutinefunction(called), yields
+
+
+def _refusal(call: Callable[..., Any], *before: object) -> str:
+    """Why a call with one message would fail, or nothing."""
+    try:
+        signature = inspect.signature(call, follow_wrapped=False)
+    except (TypeError, ValueError):  # not written in Python
+        return ""
+    try:
+        signature.bind(*before, None)
+    except TypeError as error:
+        return f"it takes {signature}: {error}"
+    return ""
+
+
+def _mismatch(owner: type | object, name: str) -> str:
+    """The same for a method of a class, or of an object."""
+    method = getattr(owner, name)
+    static = inspect.getattr_static(owner, name)
+    alone = not isinstance(owner, type) or isinstance(static, staticmethod | classmethod)
+    return _refusal(method) if alone else _refusal(method, None)
 
 
 def _on_new(cls: type, function: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

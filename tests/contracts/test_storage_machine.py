@@ -65,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         self.storage.prepare([Collection("book", ("n",))])
         self.stored: State = {}
         self.stream: list[int] = []
+        self.removed: set[str] = set()
 
     def teardown(self) -> None:
         self.storage.close()
@@ -115,13 +116,15 @@ class Machine(RuleBasedStateMachine):
         taken = [value for _, value in after.values() if value is not None]
         twice = len(taken) > len(set(taken))
         expected: tuple[type[Exception], ...] = (ConcurrencyError,) if conflict else ()
-        expected += (ValidationError,) if twice else ()
+        used = any(row and id in self.removed for id, (_, row) in opened.writes.items())
+        expected += (ValidationError,) if twice or used else ()
         if expected:
             with pytest.raises(expected):
                 opened.transaction.commit()
             opened.transaction.rollback()
         else:
             opened.transaction.commit()
+            self.removed |= self.stored.keys() - after.keys()
             self.stored = after
             self.stream += opened.positions
         return multiple()

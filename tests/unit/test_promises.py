@@ -1,5 +1,6 @@
 """What users found out by trying: each of these went wrong once."""
 
+import datetime as dt
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -7,12 +8,14 @@ from contextvars import copy_context
 from typing import Any
 
 import pytest
+from pydantic import Field, SecretStr
 
 from happened import (
     Aggregate,
     Command,
     ConcurrencyError,
     ConfigurationError,
+    Dispatcher,
     Domain,
     Entity,
     Event,
@@ -25,6 +28,7 @@ from happened import (
     invariant,
     trace,
 )
+from happened.fields import DateTime
 from happened.hooks import Step
 from happened.unit_of_work import UnitOfWork, current_unit_of_work
 from tests.unit.attempts import made, misconfigured, refused
@@ -276,3 +280,64 @@ def test_a_repository_can_be_looped_over() -> None:
 def test_a_text_alone_is_one_text() -> None:
     wrong: Any = {"title": "too long"}
     assert ValidationError(wrong).messages == {"title": ["too long"]}
+
+
+def test_a_handler_that_cannot_be_called_with_a_message_is_a_mistake() -> None:
+    shop = Shop(retries=0)
+
+    class Wrong:
+        @handle(shop.BookAdded)
+        def nothing(self) -> None: ...
+
+        @handle(shop.BookAdded)
+        def more(self, event: Any, other: Any, *, late: int = 1) -> None: ...
+
+    def two(event: Any, other: Any) -> None: ...
+
+    shop.domain.on(shop.BookAdded)(two)
+    shop.domain.event_handler(part_of=shop.Book)(Wrong)
+    with pytest.raises(ConfigurationError) as caught:
+        shop.domain.init(traverse=False)
+    assert [problem.partition(", but ")[0] for problem in caught.value.problems] == [
+        "domain 'shop': event handler two is called with the message alone",
+        "domain 'shop': event handler Wrong.nothing is called with the message alone",
+        "domain 'shop': event handler Wrong.more is called with the message alone",
+    ]
+    assert "it takes (event: Any, other: Any)" in caught.value.problems[0]
+    dispatcher = Dispatcher()
+    assert "is called with the event alone" in misconfigured(dispatcher.on(Event), two)[0]
+
+
+def test_what_could_not_be_read_back_is_a_mistake() -> None:
+    domain = Domain("shop")
+
+    @domain.entity(part_of="Login")
+    class Device(Entity): ...
+
+    @domain.aggregate
+    class Login(Aggregate):
+        password: SecretStr | None = None
+        draft: int = Field(default=1, exclude=True)
+
+    @domain.event(part_of=Login)
+    class LoggedIn(Event):
+        devices: list[Device]
+
+    with pytest.raises(ConfigurationError) as caught:
+        domain.init(traverse=False)
+    assert [problem.split(";")[0] for problem in caught.value.problems] == [
+        "domain 'shop': aggregate Login.password is a secret, which is stored as asterisks",
+        "domain 'shop': aggregate Login.draft is declared with exclude=, so it is not stored",
+        "domain 'shop': event LoggedIn.devices holds an entity, which can change",
+    ]
+
+
+def test_a_moment_without_a_time_zone_is_refused_beside_a_type_too() -> None:
+    class Visit(Aggregate):
+        at: dt.datetime = DateTime()
+        left: dt.datetime | None = DateTime(default=None)
+
+    assert refused(Visit, at="2026-03-01T10:00:00") == {
+        "at": ["Input should have timezone info (found '2026-03-01T10:00:00')"]
+    }
+    assert made(Visit, at="2026-03-01T10:00:00+02:00").left is None
