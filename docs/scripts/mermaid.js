@@ -84,7 +84,7 @@
     .actor-line{stroke:var(--lifeline)!important}`;
 
   // A drawing fills the room that the page keeps for it, so nothing moves when it appears.
-  const fit = "display: block; width: 100%; height: 100%;";
+  const fit = "display: block; width: 100%; height: 100%; overflow: visible;";
 
   window.mermaid = {
     initialize: (given) => (settings = given),
