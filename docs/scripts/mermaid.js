@@ -38,7 +38,7 @@
     return mermaid;
   };
 
-  // What is in view is drawn at once, the rest when the reader comes near it or first does anything.
+  // A drawing of which a third is in view is drawn at once, the rest when the reader first does anything.
   const used = new Promise((then) => {
     for (const sign of ["scroll", "pointermove", "pointerdown", "keydown", "beforeprint"]) {
       addEventListener(sign, then, { once: true, passive: true });
@@ -53,7 +53,7 @@
         if (!entries.some((entry) => entry.isIntersecting)) return;
         observer.disconnect();
         then();
-      }).observe(box);
+      }, { threshold: 0.33 }).observe(box);
     });
     return Promise.race([near, used]);
   };
