@@ -11,8 +11,8 @@ from types import ModuleType
 
 from happened.diagrams import domain_diagram, domain_diagrams
 from happened.domain import Domain
+from happened.elements import nearest
 from happened.errors import ConfigurationError, HappenedError
-from happened.registry import nearest
 
 __all__ = ["main"]
 

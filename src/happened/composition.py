@@ -199,14 +199,15 @@ class Composition:
     def _aggregate(self, element: Element) -> None:
         if not self._is_here_alone(element):
             return
-        category = element.stream_category or snake_case(element.title)
-        for other in self.aggregates:
+        others = [*self.aggregates]
+        self.aggregates[element.target] = element
+        category = self.category_of(element.target)
+        for other in others:
             if self.category_of(other) == category:
                 self._problem(
                     f"aggregates {other.__name__} and {element.title} share the stream category "
                     f"{category!r}; give one of them stream_category="
                 )
-        self.aggregates[element.target] = element
 
     def _message(self, element: Element) -> None:
         if not self._is_here_alone(element):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from happened.elements import nearest
 from happened.errors import ConfigurationError
-from happened.registry import nearest
 from happened.storage import storage_problem
 
 __all__ = ["Config", "load_config"]

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from happened.domain import Domain
+from happened.elements import nearest
 from happened.errors import ConfigurationError
 from happened.hooks import Step
 from happened.mermaid import Direction, Flowchart, Shape, label
 from happened.messages import Command, Event, Message
 from happened.model import Aggregate
-from happened.registry import Reaction, Registry, nearest
+from happened.registry import Registry
 
 __all__ = [
     "causation_diagram",
@@ -151,8 +152,8 @@ def _flow(registry: Registry, focus: type[Aggregate] | None) -> Flowchart:
     for event, raised_by in _events(registry):
         reactions = [
             reaction
-            for reaction in _reactions(registry, event, raised_by)
-            if focus in (None, raised_by, reaction.part_of)
+            for reaction in registry.reactions  # where chains begin shows in runs only
+            if reaction.takes(event) and focus in (None, raised_by, reaction.part_of)
         ]
         if reactions or focus in (None, raised_by):
             flow.node("aggregate", raised_by, raised_by.__name__)
@@ -172,16 +173,6 @@ def _events(registry: Registry) -> Iterator[tuple[type[Event], type[Aggregate]]]
     for element in registry.elements:
         if element.kind == "event":
             yield element.target, element.part_of  # type: ignore[misc]
-
-
-def _reactions(
-    registry: Registry, event: type[Event], raised_by: type[Aggregate]
-) -> Iterator[Reaction]:
-    """Yield the handlers that may be called for an event; where chains begin shows in runs only."""
-    for reaction in registry.reactions:
-        in_category = reaction.stream_category in (None, raised_by._category)
-        if in_category and issubclass(event, reaction.accepts):
-            yield reaction
 
 
 # ------------------------------------------------------------------------------- recorded runs

@@ -11,12 +11,13 @@ from typing import Any, TypeVar, cast, overload
 
 from happened.config import Config, load_config
 from happened.declaration import field_specs
+from happened.elements import Kind
 from happened.errors import ConfigurationError
 from happened.hooks import Observer
 from happened.messages import Command, Event
 from happened.model import Aggregate, Entity
 from happened.processing import Processor
-from happened.registry import Kind, Registry
+from happened.registry import Registry
 from happened.repository import Repository
 from happened.storage import Collection, open_storage
 from happened.tracing import leave

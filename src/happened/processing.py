@@ -8,10 +8,11 @@ from contextvars import ContextVar
 from typing import Any
 
 from happened.dispatcher import raise_failures
+from happened.elements import Reaction
 from happened.errors import ConcurrencyError, ConfigurationError
 from happened.hooks import Observer, Step
 from happened.messages import Command, Event, Message
-from happened.registry import Reaction, Registry
+from happened.registry import Registry
 from happened.storage import Storage
 from happened.streams import stream
 from happened.tracing import current_trace, leave

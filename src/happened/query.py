@@ -13,9 +13,9 @@ import pydantic
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from happened.elements import nearest
 from happened.errors import ValidationError
 from happened.model import Aggregate
-from happened.registry import nearest
 
 __all__ = ["Criteria", "Filter", "Page", "Query", "Sort", "ValueKind", "ranked"]
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from happened.composition import Composition
-from happened.elements import Element, Kind, Reaction, nearest, with_base
+from happened.elements import Element, Kind, Reaction, with_base
 from happened.errors import ConfigurationError
 from happened.messages import Command, Event, Message
 from happened.model import Aggregate
 from happened.streams import checked_category
 
-__all__ = ["Element", "Kind", "Reaction", "Registry", "nearest"]
+__all__ = ["Registry"]
 
 _C = TypeVar("_C")
 

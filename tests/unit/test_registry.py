@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from happened import Aggregate, Command, Entity, Event, Repository, ValueObject, handle
-from happened.elements import Element, nearest
-from happened.registry import Kind, Registry
+from happened.elements import Element, Kind, nearest
+from happened.registry import Registry
 from tests.unit.attempts import misconfigured, refused
 
 
