@@ -18,7 +18,7 @@ serve: setup ## serve the guide on 127.0.0.1:8000, or on the port given as PORT=
 	@$(RUN) mkdocs serve --livereload --dev-addr 127.0.0.1:$(PORT)
 
 test: setup ## run every test
-	@$(RUN) python -m tools.doctor chromium
+	@$(RUN) python -m tools.doctor chromium && $(RUN) python -m tools.doctor postgres
 	@$(RUN) pytest --numprocesses=auto --dist=loadgroup --cov
 
 check: setup ## check format, lint and types

@@ -1,4 +1,7 @@
-"""Measure everything and print the report: `python -m benchmarks [arguments of pytest]`."""
+"""Measure everything and print the report: `python -m benchmarks [arguments of pytest]`.
+
+`python -m benchmarks memory` measures the memory of a server instead.
+"""
 
 import json
 import sys
@@ -6,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import guide, report
+from benchmarks import guide, memory, report
 from benchmarks.cases import TARGETS
 
 HERE = Path(__file__).parent
@@ -14,6 +17,11 @@ MEASURED = HERE / "latest.json"
 
 
 def main(arguments: list[str]) -> int:
+    if arguments == ["memory"]:
+        print(report.measured_with())
+        for line in memory.report():
+            print(line, flush=True)
+        return 0
     MEASURED.unlink(missing_ok=True)
     settings = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE.parent)]
     status = pytest.main([*settings, f"--benchmark-json={MEASURED}", str(HERE), *arguments])

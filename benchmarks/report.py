@@ -8,18 +8,21 @@ from statistics import median
 from typing import Any
 
 from benchmarks.cases import CASES, STARTED, TARGETS, US, Case, Row, Target
+from benchmarks.places import absent, described
 
 Passes = Mapping[Row, Mapping[int, float]]
 """For each row and pass, the median of its rounds: seconds for one operation."""
 
 
 def passes_of(measured: Mapping[str, Any]) -> Passes:
-    """Read what pytest-benchmark wrote."""
+    """Read what pytest-benchmark wrote; a case with a clock of its own has told its figures."""
     found: dict[Row, dict[int, float]] = {}
     for benchmark in measured["benchmarks"]:
         told = benchmark["extra_info"]
-        row = found.setdefault((benchmark["group"], told["contender"]), {})
-        row[told["number"]] = benchmark["stats"]["median"] / told["operations"]
+        name, median = benchmark["group"], benchmark["stats"]["median"]
+        figures = told.get("figures") or {name: median / told["operations"]}
+        for row, seconds in figures.items():
+            found.setdefault((row, told["contender"]), {})[told["number"]] = seconds
     return found
 
 
@@ -36,34 +39,44 @@ def ratio(target: Target, passes: Passes) -> float | None:
 
 def measured_with() -> str:
     """What took part, and how busy the machine was at the end."""
-    packages = ("pydantic", "python-domain-events", "blinker", "protean")
+    packages = (
+        *("pydantic", "python-domain-events", "blinker", "protean", "eventsourcing"),
+        *("psycopg", "sqlalchemy"),
+    )
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     busy = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    return f"\nPython {platform.python_version()}, {versions}; {busy}"
+    return "\n".join([f"\nPython {platform.python_version()}, {versions}; {busy}", *described()])
 
 
 def medians(passes: Passes) -> Iterator[str]:
     """The first table, one line at a time; without the cases that were not selected."""
     for case in (*CASES, STARTED):
-        if not any((case.name, contender) in passes for contender in case.contenders):
+        for name in case.rows:
+            if any((name, contender) in passes for contender in case.contenders):
+                yield from table(case, name, passes)
+            elif reason := absent(case.place):
+                yield f"\n{name:38}{'not measured':>14}: {reason}"
+
+
+def table(case: Case, name: str, passes: Passes) -> Iterator[str]:
+    """The rows of one case, one line at a time."""
+    scale = {"ms": 1e3, "µs": 1e6}[case.unit]
+    yield f"\n{name:38}{case.unit:>10}   {'fastest to slowest':>22}   {'happened = 1':>12}"
+    for contender in case.contenders:
+        row = passes.get((name, contender))
+        if row is None:
+            yield f"  {contender:36}{'not measured':>12}"
             continue
-        unit, scale = ("ms", 1e3) if case is STARTED else ("µs", 1e6)
-        yield f"\n{case.name:38}{unit:>10}   {'fastest to slowest':>22}   {'happened = 1':>12}"
-        for contender in case.contenders:
-            row = passes.get((case.name, contender))
-            if row is None:
-                yield f"  {contender:36}{'not measured':>12}"
-                continue
-            times = [seconds * scale for seconds in row.values()]
-            spread = f"{figure(min(times))} to {figure(max(times))}"
-            line = f"  {contender:36}{figure(median(times)):>10}   {spread:>22}"
-            yield line + f"   {beside_us(case, contender, passes):>12}"
+        times = [seconds * scale for seconds in row.values()]
+        spread = f"{figure(min(times))} to {figure(max(times))}"
+        line = f"  {contender:36}{figure(median(times)):>10}   {spread:>22}"
+        yield line + f"   {beside_us(case, name, contender, passes):>12}"
 
 
-def beside_us(case: Case, contender: str, passes: Passes) -> str:
+def beside_us(case: Case, name: str, contender: str, passes: Passes) -> str:
     if US not in case.contenders:
         return ""
-    found = ratio(Target((case.name, contender), (case.name, US), 0), passes)
+    found = ratio(Target((name, contender), (name, US), 0), passes)
     return "" if found is None else figure(found)
 
 

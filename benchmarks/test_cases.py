@@ -19,8 +19,10 @@ from uuid import uuid4
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks import latency, writers
 from benchmarks.cases import PROGRAMS, STARTED, Case, passes
-from benchmarks.contenders import STOCK, Run
+from benchmarks.contenders import STOCK, Backlog, Publisher, Run, Writers
+from benchmarks.places import place
 
 Measure = Callable[[Run], None]
 """Times a function that does the work as often as it is told, in rounds."""
@@ -45,15 +47,26 @@ def test_case(benchmark: BenchmarkFixture, number: int, case: Case, contender: s
     if case is STARTED:
         measure_process(measure, PROGRAMS[contender])
     else:
-        module = import_module(f"benchmarks.contenders.{contender}")
-        WAYS[case.function](measure, module, case)
+        name, _, way = contender.partition(":")
+        module = import_module(f"benchmarks.contenders.{name}")
+        with place(case.place) as url:
+            if case.function in OWN_CLOCK:
+                function = f"{case.function}_{way}" if way else case.function
+                told = benchmark.pedantic(
+                    OWN_CLOCK[case.function],
+                    args=(getattr(module, function), url, operations),
+                    rounds=case.rounds,
+                )
+                benchmark.extra_info["figures"] = dict(zip(case.rows, told, strict=True))
+            else:
+                WAYS[case.function](measure, module, case, url)
 
 
-def measure_events(measure: Measure, module: ModuleType, case: Case) -> None:
+def measure_events(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
     measure(getattr(module, case.function))
 
 
-def measure_dispatch(measure: Measure, module: ModuleType, case: Case) -> None:
+def measure_dispatch(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
     seen: list[str] = []
     module.dispatch([lambda event, name=name: seen.append(name) for name in "abc"])(2)
     assert sorted(seen) == [*"aabbcc"], f"called: {seen}"
@@ -65,7 +78,7 @@ def measure_dispatch(measure: Measure, module: ModuleType, case: Case) -> None:
     measure(module.dispatch([reduce, notify, count]))
 
 
-def measure_dispatch_async(measure: Measure, module: ModuleType, case: Case) -> None:
+def measure_dispatch_async(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
     seen: list[str] = []
 
     def recorder(name: str) -> Callable[[Any], Any]:
@@ -85,10 +98,10 @@ def measure_dispatch_async(measure: Measure, module: ModuleType, case: Case) -> 
         measure(lambda operations: loop.run(run(operations)))
 
 
-def measure_pipeline(measure: Measure, module: ModuleType, case: Case) -> None:
+def measure_pipeline(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
     """A tenth of what is stored are inventories, the other nine are orders placed before."""
     books = [f"book-{number}" for number in range(case.stored // 10)]
-    shop = module.open_shop(books)
+    shop = module.open_shop(books, url)
     turns = itertools.cycle(books)
     placed = 0
 
@@ -101,6 +114,28 @@ def measure_pipeline(measure: Measure, module: ModuleType, case: Case) -> None:
     place(case.stored - len(books))
     measure(place)
     assert sum(STOCK - shop.stock(book) for book in books) == placed
+    shop.close()
+
+
+def measure_backlog(open_backlog: Callable[..., Backlog], url: str, events: int) -> list[float]:
+    """Seconds an event, from the start of the first handler to the commit of the last."""
+    backlog = open_backlog(url, events)
+    gc.collect()
+    took = backlog.handle()
+    assert backlog.rows() == events, f"{backlog.rows()} rows for {events} events"
+    backlog.close()
+    return [took / events]
+
+
+def measure_latency(open_publisher: Callable[..., Publisher], url: str, events: int) -> list[float]:
+    publisher = open_publisher(url)
+    figures = latency.measure(publisher, events)
+    publisher.close()
+    return figures
+
+
+def measure_writers(open_writers: Callable[..., Writers], url: str, messages: int) -> list[float]:
+    return [writers.measure(open_writers(url), messages) / messages]
 
 
 def measure_process(measure: Measure, program: str) -> None:
@@ -114,10 +149,15 @@ def measure_process(measure: Measure, program: str) -> None:
     measure(start)
 
 
-WAYS: dict[str, Callable[[Measure, ModuleType, Case], None]] = {
+WAYS: dict[str, Callable[[Measure, ModuleType, Case, str], None]] = {
     "create_events": measure_events,
     "create_and_read_events": measure_events,
     "dispatch": measure_dispatch,
     "dispatch_async": measure_dispatch_async,
     "open_shop": measure_pipeline,
+}
+OWN_CLOCK: dict[str, Callable[[Callable[..., Any], str, int], list[float]]] = {
+    "open_backlog": measure_backlog,
+    "open_publisher": measure_latency,
+    "open_writers": measure_writers,
 }

@@ -62,6 +62,10 @@ CODE = re.compile(
 )
 HEADING = re.compile(r'<h[1-6][^>]* id="[^"]*"[^>]*>(.*?)(?:<a class="headerlink"|</h)', re.DOTALL)
 
+COUNTED = re.compile(r"\{(?P<guarantee>G\d+) (?P<storage>\w+): (?P<tests>\d+)\}")
+# Written by a run of all tests of the guarantees: how many there were, and how many passed.
+RESULTS = ROOT / ".cache/guarantees.json"
+
 logging.getLogger("mkdocs.plugins.mermaid2.util").setLevel(logging.WARNING)  # it tells each page
 
 shown: dict[str, str] = {}  # a page's Markdown with its snippets filled in, by the page's path
@@ -75,8 +79,9 @@ class Programs(Preprocessor):
     def run(self, lines: list[str]) -> list[str]:
         plain, marked = [], []
         position = 0
+        lines = filled(lines)
         while position < len(lines):
-            end = self.end(lines, position)
+            end = end_of_fence(lines, position)
             piece = body = lines[position : end + 1]
             if end > position and PYTHON.match(FENCE.match(lines[position])["info"]):  # type: ignore[index]
                 explained = LIST.match(next(filter(str.strip, lines[end + 1 :]), ""))
@@ -90,14 +95,34 @@ class Programs(Preprocessor):
             shown.setdefault(page.file.src_uri, "\n".join(plain))
         return marked
 
-    def end(self, lines: list[str], start: int) -> int:
-        """Where the fence that opens at a line is closed; the line itself if none opens there."""
-        opening = FENCE.match(lines[start])
-        if opening is None:
-            return start
-        closing = re.compile(rf"^[ \t>]*{opening['ticks']}[ \t]*$")
-        later = (number for number in range(start + 1, len(lines)) if closing.match(lines[number]))
-        return next(later, start)
+
+def end_of_fence(lines: list[str], start: int) -> int:
+    """Where the fence that opens at a line is closed; the line itself if none opens there."""
+    opening = FENCE.match(lines[start])
+    if opening is None:
+        return start
+    closing = re.compile(rf"^[ \t>]*{opening['ticks']}[ \t]*$")
+    later = (number for number in range(start + 1, len(lines)) if closing.match(lines[number]))
+    return next(later, start)
+
+
+def filled(lines: list[str]) -> list[str]:
+    """The lines of a page, with what became of the tests of each guarantee in the last full run.
+
+    Where there was none, or one of other tests than the page counts, the number of tests stands.
+    """
+
+    def result(found: re.Match[str]) -> str:
+        count = int(found["tests"])
+        where = found["guarantee"], found["storage"]
+        if results is None or results["counted"].get(where[0], {}).get(where[1]) != count:
+            return f"{count} tests" if count > 1 else "1 test"
+        return f"{results['passed'].get(where[0], {}).get(where[1], 0)} of {count} passed"
+
+    if not any(COUNTED.search(line) for line in lines):
+        return lines
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else None
+    return [COUNTED.sub(result, line) for line in lines]
 
 
 def show(program: list[str], *, annotated: bool) -> tuple[list[str], list[int]]:
@@ -320,11 +345,13 @@ def as_copy(page: Page, config: MkDocsConfig) -> str:
         return f"{found['open']}{posixpath.relpath(copy_of(other), start)}{found['anchor'] or ''}"
 
     pages = config.extra["copies"]
-    lines, fenced = [], False
-    for line in shown[page.file.src_uri].splitlines():
-        if FENCE.match(line):
-            fenced = not fenced
-        lines.append(line if fenced else LINK.sub(relink, line))
+    lines = shown[page.file.src_uri].splitlines()
+    position = 0
+    while position < len(lines):
+        end = end_of_fence(lines, position)
+        if end == position:
+            lines[position] = LINK.sub(relink, lines[position])
+        position = end + 1
     return "\n".join(lines).strip() + "\n"
 
 

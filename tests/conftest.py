@@ -6,19 +6,23 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from happened.storage import Storage, open_storage
-from tests.storages import STORAGES
+pytest.register_assert_rewrite("happened.testing")
+
+from happened.storage import Storage, open_storage  # noqa: E402
+from tests.storages import STORAGES, discard  # noqa: E402
 
 settings.register_profile("happened", deadline=None)  # timing never decides a test
 settings.load_profile("happened")
 
-pytest_plugins = ["tests.guide.summary"]
+pytest_plugins = ["tests.guarantees.figures", "tests.guide.summary"]
 
 
 @pytest.fixture(params=STORAGES, ids=lambda address: str(address.__name__))
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty storage, of each adapter in turn."""
-    return str(request.param(tmp_path))
+    url = str(request.param(tmp_path))
+    yield url
+    discard(url)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Example:
     python -m tools.changelog 0.2.0    writes it into CHANGELOG.md, and empties changes
 """
 
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -43,7 +44,13 @@ def section(title: str, paths: Iterable[Path]) -> str:
 
 
 def release(version: str, root: Path) -> None:
-    """Write the section of a release below the unreleased one, and remove its files."""
+    """Write the section of a release below the unreleased one, and remove its files.
+
+    Raises:
+        ValueError: it is no version, or a file is not as it should be.
+    """
+    if not re.fullmatch(r"\d+(\.\d+)+\w*", version):
+        raise ValueError(f"{version!r} is no version; give one, such as 0.2.0")
     changelog = root / "CHANGELOG.md"
     before, mark, after = changelog.read_text(encoding="utf-8").partition(UNRELEASED)
     if not mark:

@@ -3,17 +3,22 @@
 Example:
     python -m tools.doctor port 8000
     python -m tools.doctor chromium
+    python -m tools.doctor postgres
 """
 
 import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
 
 OLDEST_NODE = 18
+POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
+"""Where PostgreSQL is looked for, unless POSTGRES_URL names another place."""
 
 NO_NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeout|ReadTimeout|NameResolutionError|ProxyError"  # pip
@@ -88,6 +93,54 @@ def find_node(environment: Mapping[str, str] = os.environ) -> str:
     return node
 
 
+def find_postgres(environment: Mapping[str, str] = os.environ) -> str:
+    """The URL of the database that tests and programs use.
+
+    Raises:
+        Missing: no PostgreSQL answers there, or it does not let us in.
+    """
+    url = environment.get("POSTGRES_URL") or POSTGRES
+    parts = urlsplit(url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 5432
+    user, database = unquote(parts.username or "postgres"), unquote(parts.path[1:] or "test")
+    try:
+        refusal = log_in(host, port, user, database, password=parts.password is not None)
+    except OSError as error:
+        refusal = str(error)
+    if refusal:
+        raise Missing(
+            f"PostgreSQL, which some tests and programs need, cannot be used at {host}:{port} "
+            f"({refusal}): start it (on Debian: `apt-get install postgresql`, "
+            "`service postgresql start`), or set POSTGRES_URL to a database that can be written, "
+            "as in postgresql://USER@HOST:PORT/DATABASE"
+        )
+    return url
+
+
+def log_in(host: str, port: int, user: str, database: str, *, password: bool) -> str | None:
+    """Why PostgreSQL does not let a user in; None where it does, or takes the password later.
+
+    Source: the PostgreSQL manual, "Frontend/Backend Protocol", start-up.
+    """
+    words = ["user", user, "database", database, ""]
+    body = struct.pack("!I", 196608) + b"".join(word.encode() + b"\0" for word in words)
+    with socket.create_connection((host, port), 2) as server, server.makefile("rb") as answers:
+        server.sendall(struct.pack("!I", len(body) + 4) + body)
+        while kind := answers.read(1):
+            length = struct.unpack("!I", answers.read(4).rjust(4, b"\0"))[0]
+            text = answers.read(max(length - 4, 0))
+            if kind == b"E":
+                said = {field[:1]: field[1:].decode() for field in text.split(b"\0")}
+                return said.get(b"M", "it refused")
+            if kind == b"R" and text != bytes(4):
+                return None if password else f"it wants a password of {user}"
+            if kind == b"Z":
+                return None
+            if kind not in b"RSKN":
+                break
+    return "what answers there is no PostgreSQL"
+
+
 def explain(action: str, output: str) -> str:
     """One line for a package client that failed, made from what it printed."""
     if NO_NETWORK.search(output):
@@ -97,17 +150,25 @@ def explain(action: str, output: str) -> str:
 
 
 def main(check: str, *arguments: str) -> None:
-    """Run one check; where it fails, say why in one line and exit with 1."""
+    """Run one check; where it fails, say why in one line and exit with 1.
+
+    What only a part of the tests needs may be absent, unless REQUIRE_SERVICES is 1.
+    """
+    left_out = {"chromium": "browser tests", "postgres": "tests on PostgreSQL"}
     try:
         if check == "port":
             check_port(*arguments)
         elif check == "chromium":
             find_chromium()
+        elif check == "postgres":
+            find_postgres()
         else:
-            raise Missing(f"doctor knows no check named {check}: there are port and chromium")
+            raise Missing(
+                f"doctor knows no check named {check}: there are port, chromium and postgres"
+            )
     except Missing as missing:
-        if check == "chromium" and os.environ.get("REQUIRE_SERVICES") != "1":
-            print(f"Without browser tests: {missing}", file=sys.stderr)
+        if check in left_out and os.environ.get("REQUIRE_SERVICES") != "1":
+            print(f"Without {left_out[check]}: {missing}", file=sys.stderr)
             return
         sys.exit(str(missing))
 

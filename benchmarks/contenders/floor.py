@@ -87,7 +87,7 @@ def dispatch_async(handlers: AsyncHandlers) -> AsyncRun:
     return run
 
 
-def open_shop(books: Sequence[str]) -> Shop:
+def open_shop(books: Sequence[str], url: str) -> Shop:
     orders: dict[str, tuple[int, dict[str, Any]]] = {}
     inventories = {book: (0, Inventory(id=book, stock=STOCK).model_dump()) for book in books}
     events: list[dict[str, Any]] = []

@@ -1,9 +1,25 @@
 """The library itself, written as its guide writes programs."""
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 
-from benchmarks.contenders import STOCK, AsyncHandlers, AsyncRun, Handlers, Run, Shop
+from benchmarks.contenders import (
+    STOCK,
+    Append,
+    AsyncHandlers,
+    AsyncRun,
+    Backlog,
+    Handlers,
+    Publisher,
+    Read,
+    Run,
+    Shop,
+    Writers,
+)
+from benchmarks.servers.happened import slips
 from happened import Aggregate, Command, Dispatcher, Domain, Event, current_domain, handle
+from happened.storage import StoredMessage, open_storage
 
 
 class OrderPlaced(Event):
@@ -49,8 +65,8 @@ def dispatch_async(handlers: AsyncHandlers) -> AsyncRun:
     return run
 
 
-def open_shop(books: Sequence[str]) -> Shop:
-    domain = Domain("shop")
+def open_shop(books: Sequence[str], url: str) -> Shop:
+    domain = Domain("shop", storage=url)
 
     @domain.aggregate
     class Order(Aggregate):
@@ -93,10 +109,83 @@ def open_shop(books: Sequence[str]) -> Shop:
             inventories.add(inventory)
 
     domain.init(traverse=False)
+    domain.storage.create()
     for book in books:
         domain.repository_for(Inventory).add(Inventory(id=book, stock=STOCK))
 
     def place_order(order_id: str, book_id: str) -> None:
         domain.process(PlaceOrder(order_id=order_id, book_id=book_id, quantity=1))
 
-    return Shop(place_order, lambda book: domain.repository_for(Inventory).get(book).stock)
+    def stock(book: str) -> int:
+        return domain.repository_for(Inventory).get(book).stock
+
+    return Shop(place_order, stock, domain.storage.close)
+
+
+def open_backlog(url: str, events: int) -> Backlog:
+    domain, rows = fill(url, events)
+
+    def handle() -> float:
+        begun = time.perf_counter()
+        domain.catch_up()
+        return time.perf_counter() - begun
+
+    return Backlog(handle, rows, domain.storage.close)
+
+
+def fill(url: str, events: int) -> tuple[Domain, Callable[[], int]]:
+    """A storage in which each of so many orders has raised an event; and how many slips it has."""
+    domain, Order, Slip = slips(url)  # noqa: N806
+    domain.storage.create()
+    orders = domain.repository_for(Order)
+    for first in range(0, events, 500):
+        with domain.unit_of_work():
+            for _ in range(min(500, events - first)):
+                orders.add(Order.place("book-1"))
+    return domain, domain.repository_for(Slip).query.count
+
+
+def open_publisher(url: str) -> Publisher:
+    domain, Order, _ = slips(url)  # noqa: N806
+    domain.storage.create()
+    orders = domain.repository_for(Order)
+
+    def publish() -> str:
+        order = Order.place("book-1")
+        orders.add(order)
+        return str(order.id)
+
+    program = "benchmarks.servers.happened:domain"
+    server = [sys.executable, "-m", "happened", "server", program]
+    return Publisher(publish, server, {"HAPPENED_STORAGE": url}, domain.storage.close)
+
+
+def open_writers(url: str) -> Writers:
+    storage = open_storage(url)
+    storage.create()
+
+    def open_writer(writer: int) -> Append:
+        def append(position: int, delay: float) -> None:
+            event = OrderPlaced(order_id=f"{writer}", book_id="book-1", quantity=1)
+            event._place(f"order-{writer}", position)
+            transaction = storage.begin()
+            transaction.append([StoredMessage(event._metadata, event.to_json())])
+            _ = transaction.connection  # what was appended is inserted now, not at the commit
+            time.sleep(delay)
+            transaction.commit()
+
+        return Append(append)
+
+    def open_reader() -> Read:
+        checkpoint = 0
+
+        def read() -> list[str]:
+            nonlocal checkpoint
+            page = storage.read_category("order", checkpoint, 1000)
+            if page:
+                checkpoint = (page[-1].metadata.global_position or 0) + 1
+            return [message.metadata.id for message in page]
+
+        return Read(read, storage.close)
+
+    return Writers(open_writer, open_reader)

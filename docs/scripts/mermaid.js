@@ -60,6 +60,7 @@
 
   const draw = async (id, source) => {
     const mermaid = await (library ??= load());
+    await document.fonts.ready; // texts are measured while it draws
     await pause();
     await mermaid.parse(source);
     await pause();

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from happened.identifiers import new_id
     from happened.invariants import atomic_change, invariant
     from happened.messages import Command, Event
-    from happened.model import Aggregate, Entity, ValueObject
+    from happened.model import Aggregate, Entity, Projection, ValueObject
     from happened.recording import record
     from happened.repository import Repository
     from happened.tracing import trace
@@ -42,6 +42,7 @@ __all__ = [
     "ImmutableError",
     "MessageError",
     "NotFoundError",
+    "Projection",
     "Repository",
     "StorageError",
     "ValidationError",
@@ -62,6 +63,7 @@ _MODULES = {
     "Domain": "domain",
     "Entity": "model",
     "Event": "messages",
+    "Projection": "model",
     "Repository": "repository",
     "ValueObject": "model",
     "atomic_change": "invariants",

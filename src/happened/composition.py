@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast, get_args, get_origin
 
 from pydantic import SecretBytes, SecretStr
@@ -12,7 +13,7 @@ from happened.elements import BASES, Element, Kind, Reaction, nearest
 from happened.errors import ConfigurationError
 from happened.handlers import Handler, handler, handlers_in
 from happened.messages import Command, Event, Message
-from happened.model import Aggregate
+from happened.model import Aggregate, Projection
 from happened.streams import snake_case
 
 __all__ = ["Composition"]
@@ -59,8 +60,10 @@ class Composition:
         self._owner = owner
         self._classes: dict[str, list[type]] = {}
         self._seen: set[type] = set()
+        self._subscribers: dict[str, Element] = {}
         self._find_classes()
         self._each("aggregate", self._aggregate)
+        self._each("projection", self._aggregate)
         for element in elements:
             self._part_of(element)
             self._can_be_read_back(element)
@@ -161,6 +164,21 @@ class Composition:
                 f"{element}: part_of={name} is not an aggregate of this domain; register it with "
                 "@domain.aggregate"
             )
+        elif (
+            found is not None
+            and issubclass(found, Projection)
+            and element.kind
+            in (
+                "command",
+                "command handler",
+                "entity",
+                "event",
+            )
+        ):
+            self._problem(
+                f"{element}: part_of={found.__name__} is a projection, which changes only in "
+                "event handlers; give it an aggregate"
+            )
         self.parts[id(element)] = found
 
     def _can_be_read_back(self, element: Element) -> None:
@@ -249,6 +267,7 @@ class Composition:
     def _handlers(self, element: Element) -> list[Handler]:
         if not isinstance(element.target, type):
             found = [handler(element.target, element.messages)]
+            found = [replace(each, name=each.name.rpartition(".")[2]) for each in found]
         else:
             found = list(handlers_in(element.target))
             if not found:
@@ -270,11 +289,6 @@ class Composition:
                     f"{element.kind} {each.name} yields, so a call would run nothing of it; do the "
                     "work and return"
                 )
-            if each.is_async:
-                self._problem(
-                    f"{element.kind} {each.name} is async; a domain calls plain functions and "
-                    "methods (a Dispatcher awaits async ones)"
-                )
         return found
 
     def _command_handler(self, element: Element) -> None:
@@ -284,8 +298,9 @@ class Composition:
                 handler=found,
                 accepts=self._known(found, Command),
                 part_of=self.part_of(element),
-                retries=element.retries,
+                **_options(element),
             )
+            self._subscribes(element, reaction)
             for command in cast("tuple[type[Command], ...]", reaction.accepts):
                 self.commands.setdefault(command, []).append(reaction)
 
@@ -306,7 +321,12 @@ class Composition:
     def _event_handler(self, element: Element) -> None:
         part_of = self.part_of(element)
         category = element.stream_category
-        if category is None and part_of is not None and part_of in self.aggregates:
+        if (
+            category is None
+            and part_of is not None
+            and part_of in self.aggregates
+            and not issubclass(part_of, Projection)
+        ):
             category = self.category_of(part_of)
         if isinstance(element.target, type) and element.stream_category is element.part_of is None:
             self._problem(f"{element} reads no stream; give it part_of= or stream_category=")
@@ -319,15 +339,26 @@ class Composition:
             accepts = self._known(found, Event)
             if category is not None:
                 self._reads(found, accepts, category)
-            self.reactions.append(
-                Reaction(
-                    handler=found,
-                    accepts=accepts,
-                    part_of=part_of,
-                    stream_category=category,
-                    source_stream=element.source_stream,
-                    retries=element.retries,
-                )
+            reaction = Reaction(
+                handler=found,
+                accepts=accepts,
+                part_of=part_of,
+                stream_category=category,
+                source_stream=element.source_stream,
+                **_options(element),
+            )
+            self._subscribes(element, reaction)
+            self.reactions.append(reaction)
+
+    def _subscribes(self, element: Element, reaction: Reaction) -> None:
+        """The name of a class or function is that of its subscription, so no two share one."""
+        other = self._subscribers.setdefault(reaction.subscription, element)
+        if other is not element and str(other) == str(element):
+            return  # told as a handler that is registered twice
+        if other is not element:
+            self._problem(
+                f"{other} and {element} share a name, and a name identifies a handler; give one "
+                "of them another name"
             )
 
     def _reads(self, found: Handler, accepts: tuple[type[Message], ...], category: str) -> None:
@@ -355,6 +386,11 @@ class Composition:
                 f"{self.repositories[aggregate].__name__} and {element.title}; it has one"
             )
         self.repositories[aggregate] = element.target
+
+
+def _options(element: Element) -> dict[str, Any]:
+    names = ("retries", "backoff", "start_from", "on_dead_letter")
+    return {name: getattr(element, name) for name in names}
 
 
 def _mentions(annotation: Any, kinds: Any) -> bool:

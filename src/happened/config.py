@@ -19,12 +19,11 @@ __all__ = ["Config", "load_config"]
 class _Key:
     default: str | None
     values: tuple[str, ...] = ()
-    later: tuple[str, ...] = ()
 
 
 _KEYS: Final = {
-    "command_processing": _Key("sync", values=("sync",), later=("async",)),
-    "event_processing": _Key("sync", values=("sync",), later=("async",)),
+    "command_processing": _Key("sync", values=("sync", "async")),
+    "event_processing": _Key("sync", values=("sync", "async")),
     "storage": _Key("memory://"),
     "broker": _Key(None),
 }
@@ -55,7 +54,8 @@ class Config(Mapping[str, Any]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"Config({_without_password(self._values)})"
+        shown = (f"{key!r}: {_without_password(value)}" for key, value in self._values.items())
+        return f"Config({{{', '.join(shown)}}})"
 
     def source(self, key: str) -> str:
         """Return where a value came from.
@@ -133,8 +133,6 @@ def _problem(key: str, value: Any) -> str | None:
     spec = _KEYS[key]
     if not isinstance(value, str):
         return f"expected text, found {type(value).__name__}"
-    if value in spec.later:
-        return f"this release processes {spec.values[0]!r} only; remove the setting"
     if spec.values and value not in spec.values:
         allowed = " or ".join(map(repr, spec.values))
         near = nearest(value, spec.values) if len(spec.values) > 1 else ""
@@ -145,7 +143,7 @@ def _problem(key: str, value: Any) -> str | None:
 
 
 def _without_password(value: object) -> str:
-    return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", repr(value))
+    return re.sub(r"(://[^/@:]*):[^?]*@", r"\1:***@", repr(value))
 
 
 def _file_settings(folder: Path, problems: list[str]) -> Iterator[tuple[str, Any, str, str]]:

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,14 +14,17 @@ from happened.declaration import field_specs
 from happened.elements import Kind
 from happened.errors import ConfigurationError
 from happened.hooks import Observer
-from happened.messages import Command, Event
-from happened.model import Aggregate, Entity
+from happened.messages import Command, Event, Message
+from happened.model import Aggregate, Entity, Projection
 from happened.processing import Processor
 from happened.registry import Registry
+from happened.replay import Progress, categories_of, projection_named, rebuild
 from happened.repository import Repository
-from happened.storage import Collection, open_storage
+from happened.storage import Collection, StoredMessage, open_storage
+from happened.subscription import Deliverer, Subscription, subscriptions_of
 from happened.tracing import leave
 from happened.unit_of_work import UnitOfWork
+from happened.waiting import wait_for
 
 __all__ = ["Domain", "current_domain"]
 
@@ -43,8 +46,9 @@ class Domain:
     Args:
         name: the name of the domain; the names of its messages begin with it.
         storage: the URL of the storage; ``"memory://"`` by default.
-        event_processing: ``"sync"``, the default: handlers run before the call returns.
-        command_processing: ``"sync"``, the default, likewise.
+        event_processing: ``"sync"``, the default: handlers run before the call returns;
+            ``"async"``: a server runs them.
+        command_processing: ``"sync"``, the default, or ``"async"``, likewise.
         broker: the URL of a broker; none by default.
         **unknown: refused, with the nearest known name.
 
@@ -94,7 +98,13 @@ class Domain:
             raise ConfigurationError(f"domain {name!r}: name it with letters or digits, as 'shelf'")
         self.storage = open_storage(self.config["storage"])
         self.observers: list[Observer] = []
-        self.processor = Processor(self.registry, self.storage, self.observers)
+        self.processor = Processor(
+            self.registry,
+            self.storage,
+            self.observers,
+            commands_later=self.config["command_processing"] == "async",
+            events_later=self.config["event_processing"] == "async",
+        )
         self._package = (
             "" if caller.get("__name__") == "__main__" else caller.get("__package__") or ""
         )
@@ -129,6 +139,51 @@ class Domain:
             'volume-b1'
         """
         return self._registered("aggregate", cls, stream_category=stream_category)
+
+    @overload
+    def projection(self, cls: _T, /) -> _T: ...
+    @overload
+    def projection(self, /, *, stream_category: str | None = None) -> Callable[[_T], _T]: ...
+    def projection(self, cls: Any = None, /, *, stream_category: str | None = None) -> Any:
+        """Register a projection: a view for reading that event handlers keep up to date.
+
+        Args:
+            cls: the class; its base is added if it names none.
+            stream_category: what its documents are kept under; by default the class name in small
+                letters, its words joined by underscores.
+
+        Returns:
+            The class with its base; or, called with options, the decorator.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Event, Projection, current_domain, handle
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> @shelf.event(part_of=Book)
+            ... class BookLent(Event):
+            ...     book_id: str
+            >>> @shelf.projection
+            ... class Lent(Projection):
+            ...     times: int = 0
+            >>> @shelf.event_handler(part_of=Lent)
+            ... class CountLent:
+            ...     @handle(BookLent)
+            ...     def count(self, event: BookLent) -> None:
+            ...         lents = current_domain.repository_for(Lent)
+            ...         lent = lents.get(event.book_id) if event.book_id in lents else None
+            ...         lent = lent or Lent(id=event.book_id)
+            ...         lent.times += 1
+            ...         lents.add(lent)
+            >>> shelf.init(traverse=False)
+            >>> shelf.dispatch(BookLent(book_id="b1"))
+            >>> shelf.repository_for(Lent).get("b1").times
+            1
+        """
+        return self._registered("projection", cls, stream_category=stream_category)
 
     @overload
     def entity(self, cls: _T, /) -> _T: ...
@@ -286,15 +341,22 @@ class Domain:
         return self._registered("event", cls, part_of=part_of, name=name, version=version)
 
     def command_handler(
-        self, *, part_of: type[Any] | str | None = None, retries: int = 0
+        self,
+        *,
+        part_of: type[Any] | str | None = None,
+        retries: int | None = None,
+        backoff: float = 1.0,
     ) -> Callable[[_T], _T]:
         """Register a class whose methods under `handle` handle commands.
 
         Args:
             part_of: the aggregate that the commands are for, or its name.
-            retries: how often a command is handled again when another writer was faster, each
-                time with the aggregate as it is then; 0 by default, which lets
-                `ConcurrencyError` through.
+            retries: how often a command is handled again, each time with the aggregate as it is
+                then: when another writer was faster, at once; in asynchronous processing after
+                any failure, later. By default not at all, which lets `ConcurrencyError` through,
+                and 5 times in asynchronous processing.
+            backoff: how long the first retry waits in asynchronous processing, in seconds; each
+                next one waits twice as long, up to 5 minutes. 1 by default.
 
         Returns:
             The decorator; it returns the class unchanged.
@@ -319,7 +381,9 @@ class Domain:
             >>> shelf.process(AddBook(title="Emma"))
             'b1'
         """
-        return self._registering("command handler", part_of=part_of, retries=retries)
+        return self._registering(
+            "command handler", part_of=part_of, retries=retries, backoff=backoff
+        )
 
     def event_handler(
         self,
@@ -327,16 +391,27 @@ class Domain:
         part_of: type[Any] | str | None = None,
         stream_category: str | None = None,
         source_stream: str | None = None,
-        retries: int = 0,
+        retries: int | None = None,
+        backoff: float = 1.0,
+        start_from: str = "beginning",
+        on_dead_letter: str = "hold",
     ) -> Callable[[_T], _T]:
         """Register a class whose methods under `handle` handle events of one stream category.
 
         Args:
-            part_of: the aggregate that the handler keeps in step, or its name.
+            part_of: the aggregate or projection that the handler keeps in step, or its name.
             stream_category: the category whose events it handles; by default that of `part_of`.
             source_stream: only events whose chain began in this category; all by default.
-            retries: how often an event is handled again when another writer was faster, each time
-                with the state as it is then; 0 by default.
+            retries: how often an event is handled again, each time with the state as it is then:
+                when another writer was faster, at once; in asynchronous processing after any
+                failure, later. By default not at all, and 5 times in asynchronous processing.
+            backoff: how long the first retry waits in asynchronous processing, in seconds; each
+                next one waits twice as long, up to 5 minutes. 1 by default.
+            start_from: where a new handler begins in asynchronous processing:
+                ``"beginning"``, the default, with the first event that is stored; ``"now"``, with
+                the next one.
+            on_dead_letter: whether later events of a stream wait behind a dead letter,
+                ``"hold"``, the default; or ``"go_on"``.
 
         Returns:
             The decorator; it returns the class unchanged.
@@ -368,18 +443,29 @@ class Domain:
             stream_category=stream_category,
             source_stream=source_stream,
             retries=retries,
+            backoff=backoff,
+            start_from=start_from,
+            on_dead_letter=on_dead_letter,
         )
 
     def on(
-        self, *events: type[Event] | str, source_stream: str | None = None, retries: int = 0
+        self,
+        *events: type[Event] | str,
+        source_stream: str | None = None,
+        retries: int | None = None,
+        backoff: float = 1.0,
+        start_from: str = "beginning",
+        on_dead_letter: str = "hold",
     ) -> Callable[[_F], _F]:
         """Register a function as an event handler.
 
         Args:
             *events: the classes of the events that it handles, or their names.
             source_stream: only events whose chain began in this category; all by default.
-            retries: how often an event is handled again when another writer was faster; 0 by
-                default.
+            retries: as for `event_handler`.
+            backoff: as for `event_handler`.
+            start_from: as for `event_handler`.
+            on_dead_letter: as for `event_handler`.
 
         Returns:
             The decorator; it returns the function unchanged.
@@ -407,7 +493,13 @@ class Domain:
                 "@domain.on(BookAdded)"
             )
         return self._registering(
-            "event handler", messages=events, source_stream=source_stream, retries=retries
+            "event handler",
+            messages=events,
+            source_stream=source_stream,
+            retries=retries,
+            backoff=backoff,
+            start_from=start_from,
+            on_dead_letter=on_dead_letter,
         )
 
     def repository(self, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]:
@@ -476,11 +568,14 @@ class Domain:
             self.storage.prepare(
                 [
                     Collection(
-                        aggregate._category,
-                        tuple(name for name, spec in field_specs(aggregate).items() if spec.unique),
-                        aggregate.__name__,
+                        category,
+                        tuple(name for name, spec in field_specs(kind).items() if spec.unique),
+                        kind.__name__,
+                        tuple(name for name, spec in field_specs(kind).items() if spec.index),
+                        reusable=issubclass(kind, Projection),
                     )
-                    for aggregate in self.registry.aggregates
+                    for kind in self.registry.aggregates
+                    for category in categories_of(kind)
                 ]
             )
         except BaseException:
@@ -499,14 +594,17 @@ class Domain:
     def process(self, command: Command) -> Any:
         """Call the handler of a command, then the handlers of all events that it leads to.
 
+        With ``command_processing="async"`` it is stored, and a server calls its handler.
+
         Args:
             command: a command of this domain.
 
         Returns:
-            What the command's handler returned.
+            What the command's handler returned; the command's id, if a server handles it.
 
         Raises:
             ConfigurationError: the command is not registered, or `init` was not called.
+            HappenedError: the unit of work that is open here has written to the database already.
             Exception: what a handler raised. Every other handler has been called then, and what
                 the failed one wrote is rolled back.
             ExceptionGroup: several handlers failed.
@@ -518,6 +616,256 @@ class Domain:
             return self.processor.process(command)
         finally:
             _active.reset(token)
+
+    async def aprocess(self, command: Command) -> Any:
+        """Do what `process` does, and let the event loop go on meanwhile.
+
+        ``async def`` handlers run in the event loop, all others in a thread. Whoever is cancelled
+        while waiting for it, as by a timeout, gives up the waiting alone: the command goes on.
+
+        Args:
+            command: a command of this domain.
+
+        Returns:
+            What `process` returns.
+
+        Raises:
+            Exception: as for `process`.
+
+        Example:
+            >>> import asyncio
+            >>> from happened import Aggregate, Command, Domain, handle
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> @shelf.command(part_of=Book)
+            ... class Dust(Command): ...
+            >>> @shelf.command_handler(part_of=Book)
+            ... class Books:
+            ...     @handle(Dust)
+            ...     async def dust(self, command: Dust) -> str:
+            ...         await asyncio.sleep(0)
+            ...         return "clean"
+            >>> shelf.init(traverse=False)
+            >>> asyncio.run(shelf.aprocess(Dust()))
+            'clean'
+        """
+        loops = importlib.import_module("happened.loops")
+        return await loops.call_in_thread(self.process, command)
+
+    def catch_up(self) -> int:
+        """Deliver what is left for handlers, in this process, until nothing is left to do now.
+
+        That is what a server would do: in asynchronous processing all that was not handled yet; in
+        synchronous processing what a process left behind that died after a commit, or what was
+        committed through a connection of your own. What failed waits for its retry.
+
+        Returns:
+            How many messages were handled or put aside, counted for each handler class or function.
+
+        Raises:
+            ConfigurationError: `init` was not called.
+            StorageError: the storage cannot be reached.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Event
+            >>> shelf = Domain("shelf", event_processing="async")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> @shelf.event(part_of=Book)
+            ... class BookLost(Event): ...
+            >>> @shelf.on(BookLost)
+            ... def search(event: BookLost) -> None:
+            ...     print("searching")
+            >>> shelf.init(traverse=False)
+            >>> book = Book()
+            >>> book.raise_(BookLost())
+            >>> shelf.repository_for(Book).add(book)
+            >>> shelf.catch_up()
+            searching
+            1
+        """
+        with self.domain_context():
+            return Deliverer(self.processor).deliver_all(self.subscriptions)
+
+    def rebuild(
+        self,
+        projection: type[Any] | str,
+        *,
+        restart: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Make a projection anew from the stored events, beside the one in use, and then switch.
+
+        Only the handlers that are a part of the projection are called. The one in use stays as it
+        is until the switch, which is one transaction. A rebuild that was killed goes on where it
+        stopped.
+
+        Args:
+            projection: the class of the projection, or its name.
+            restart: whether to begin again instead of going on with one that was killed.
+            progress: called after each transaction with how many events were read, and how many
+                are left; by default nothing is.
+
+        Returns:
+            How many events were read before the switch.
+
+        Raises:
+            ConfigurationError: there is no such projection, it has no handlers, or `init` was not
+                called.
+            HappenedError: a handler failed; the projection in use is as it was.
+            StorageError: the storage cannot be reached.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Event, Projection, current_domain, handle
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> @shelf.event(part_of=Book)
+            ... class BookLost(Event): ...
+            >>> @shelf.projection
+            ... class Loss(Projection): ...
+            >>> @shelf.event_handler(part_of=Loss)
+            ... class NoteLosses:
+            ...     @handle(BookLost)
+            ...     def note(self, event: BookLost) -> None:
+            ...         current_domain.repository_for(Loss).add(Loss(id=event.event_id))
+            >>> shelf.init(traverse=False)
+            >>> book = Book()
+            >>> book.raise_(BookLost())
+            >>> shelf.repository_for(Book).add(book)
+            >>> shelf.rebuild(Loss)
+            1
+            >>> shelf.repository_for(Loss).query.count()
+            1
+        """
+        found = projection_named(self.registry, projection)
+        feeding = [
+            each
+            for each in self.subscriptions
+            if all(reaction.part_of is found for reaction in each.reactions)
+        ]
+        if not feeding:
+            raise ConfigurationError(
+                f"domain {self.name!r}: no event handler is a part of {found.__name__}; register "
+                f"one with @domain.event_handler(part_of={found.__name__})"
+            )
+        with self.domain_context():
+            return rebuild(
+                self.processor, found._category, feeding, restart=restart, progress=progress
+            )
+
+    def wait_for(
+        self,
+        message: Message | str,
+        *,
+        handler: type | Callable[..., object] | str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        """Return once asynchronous handlers have handled a message.
+
+        Args:
+            message: an event or a command, or its id.
+            handler: the class or function to wait for, or its name, ``"Stock"``; by default all
+                that handle the message.
+            timeout: how long to wait at most, in seconds.
+
+        Raises:
+            ConfigurationError: no handler of that name handles it, or `init` was not called.
+            MessageError: it is a dead letter.
+            TimeoutError: it was not stored in time, or not handled.
+            StorageError: the storage cannot be reached.
+
+        Example:
+            >>> from happened import Aggregate, Domain, Event
+            >>> shelf = Domain("shelf", event_processing="async")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> @shelf.event(part_of=Book)
+            ... class BookLost(Event): ...
+            >>> @shelf.on(BookLost)
+            ... def search(event: BookLost) -> None: ...
+            >>> shelf.init(traverse=False)
+            >>> book, lost = Book(), BookLost()
+            >>> book.raise_(lost)
+            >>> shelf.repository_for(Book).add(book)
+            >>> shelf.catch_up()
+            1
+            >>> shelf.wait_for(lost)
+            >>> shelf.wait_for(lost, handler=search)
+        """
+        id = message if isinstance(message, str) else message._metadata.id
+        name = handler if isinstance(handler, str | None) else handler.__name__
+        wait_for(self.storage, self.subscriptions, self.registry, id, handler=name, timeout=timeout)
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """The subscriptions of the domain: one for each handler class and function.
+
+        Raises:
+            ConfigurationError: `init` was not called.
+        """
+        if not self.registry.resolved:
+            self._not_ready()
+        return subscriptions_of(self.registry)
+
+    def read_stream(self, stream: str, start: int = 0, limit: int = 1000) -> list[Message]:
+        """Return the messages of a stream, in order.
+
+        Args:
+            stream: its name, ``"order-7"``.
+            start: the position of the first message to return, from 0.
+            limit: how many to return at most.
+
+        Returns:
+            Events and commands with their metadata.
+
+        Raises:
+            MessageError: a message is of no registered type, or does not fit its type.
+            StorageError: the storage cannot be reached.
+
+        Example:
+            >>> from happened import Domain
+            >>> Domain("shelf").read_stream("book-b1")
+            []
+        """
+        return self._restored(self.storage.read(stream, start, limit))
+
+    def read_category(
+        self, category: str | None = None, start: int = 0, limit: int = 1000
+    ) -> list[Message]:
+        """Return the messages of a stream category, in the order of their global positions.
+
+        Args:
+            category: the stream category, ``"order"``; by default the messages of all.
+            start: the smallest global position to return, from 0.
+            limit: how many to return at most.
+
+        Returns:
+            Events and commands with their metadata.
+
+        Raises:
+            MessageError: a message is of no registered type, or does not fit its type.
+            StorageError: the storage cannot be reached.
+
+        Example:
+            >>> from happened import Domain
+            >>> Domain("shelf").read_category("book")
+            []
+        """
+        return self._restored(self.storage.read_category(category, start, limit))
+
+    def _restored(self, messages: Sequence[StoredMessage]) -> list[Message]:
+        return [self.registry.restore(each.metadata, each.data) for each in messages]
+
+    def close(self) -> None:
+        """Release what the storage of the domain holds; to do so again changes nothing.
+
+        Example:
+            >>> from happened import Domain
+            >>> Domain("shelf").close()
+        """
+        self.storage.close()
 
     def dispatch(self, event: Event) -> None:
         """Call the handlers of an event that came from elsewhere, and of all that it leads to.
@@ -583,17 +931,26 @@ class Domain:
         return found
 
     @contextmanager
-    def unit_of_work(self) -> Generator[UnitOfWork]:
+    def unit_of_work(self, *, connection: Any = None) -> Generator[UnitOfWork]:
         """Make all that a block does with repositories one transaction.
 
         The events that were raised are dispatched after it has committed. If the block raises,
         nothing of it is stored. Inside a handler, the block is a part of the handler's own.
 
+        On a connection of your own, everything is written through it when the block ends, and
+        becomes permanent when you commit. Nobody is told of that, so call `catch_up` after it, or
+        leave the events to a server.
+
+        Args:
+            connection: an open connection to the domain's storage, of psycopg, sqlite3 or
+                SQLAlchemy; by default one of the storage's.
+
         Yields:
             The unit of work.
 
         Raises:
-            ConfigurationError: `init` was not called.
+            ConfigurationError: `init` was not called, or the storage cannot use the connection.
+            HappenedError: a connection is given inside of another unit of work.
             ConcurrencyError: at the end of the block; another writer changed an aggregate.
             ExceptionGroup: several handlers of the events failed; if one failed, its exception.
 
@@ -613,7 +970,7 @@ class Domain:
         """
         if not self.registry.resolved:
             self._not_ready()
-        with self.domain_context(), self.processor.unit_of_work() as unit:
+        with self.domain_context(), self.processor.unit_of_work(connection) as unit:
             yield unit
 
     @contextmanager

@@ -10,13 +10,14 @@ from typing import Any, Literal
 from happened.errors import ConfigurationError
 from happened.handlers import Handler
 from happened.messages import Command, Event, Message
-from happened.model import Aggregate, Entity, ValueObject
+from happened.model import Aggregate, Entity, Projection, ValueObject
 from happened.streams import belongs_to
 
 __all__ = ["BASES", "Element", "Kind", "Reaction", "nearest", "with_base"]
 
 Kind = Literal[
     "aggregate",
+    "projection",
     "entity",
     "value object",
     "command",
@@ -26,8 +27,10 @@ Kind = Literal[
     "repository",
 ]
 
-# From the most special to the most general: an aggregate is an entity, too.
+# From the most special to the most general: a projection is stored as an aggregate is, and an
+# aggregate is an entity, too.
 BASES: dict[Kind, type] = {
+    "projection": Projection,
     "aggregate": Aggregate,
     "entity": Entity,
     "value object": ValueObject,
@@ -48,7 +51,10 @@ class Element:
         version: the version, for a message, from 1.
         stream_category: the category, for an aggregate and for an event handler.
         source_stream: the category in which chains must have begun, for an event handler.
-        retries: how often a command handler is called again after a `ConcurrencyError`.
+        retries: how often a handler is called again after a failure, see `Reaction`.
+        backoff: how long the first retry waits in asynchronous processing, in seconds.
+        start_from: where a new subscription begins, ``"beginning"`` or ``"now"``.
+        on_dead_letter: whether later messages of the stream wait, ``"hold"``, or ``"go_on"``.
         messages: what a handler function handles.
 
     Example:
@@ -64,7 +70,10 @@ class Element:
     version: int = 1
     stream_category: str | None = None
     source_stream: str | None = None
-    retries: int = 0
+    retries: int | None = None
+    backoff: float = 1.0
+    start_from: str = "beginning"
+    on_dead_letter: str = "hold"
     messages: tuple[type[Message] | str, ...] = ()
 
     @property
@@ -86,7 +95,12 @@ class Reaction:
         part_of: the aggregate that it belongs to, or ``None`` for a function.
         stream_category: only messages of this category are handled; ``None`` for all.
         source_stream: only messages whose chain began in this category; ``None`` for all.
-        retries: how often it is called again after a `ConcurrencyError`.
+        retries: how often it is called again: in synchronous processing after a
+            `ConcurrencyError`, at once; in asynchronous processing after any failure, later. By
+            default not at all in the one, 5 times in the other.
+        backoff: how long the first retry waits in asynchronous processing, in seconds.
+        start_from: where its subscription begins, ``"beginning"`` or ``"now"``.
+        on_dead_letter: whether later messages of the stream wait, ``"hold"``, or ``"go_on"``.
 
     Example:
         >>> from happened import Event
@@ -101,7 +115,15 @@ class Reaction:
     part_of: type[Aggregate] | None = None
     stream_category: str | None = None
     source_stream: str | None = None
-    retries: int = 0
+    retries: int | None = None
+    backoff: float = 1.0
+    start_from: str = "beginning"
+    on_dead_letter: str = "hold"
+
+    @property
+    def subscription(self) -> str:
+        """The name of the subscription that it belongs to: that of its class, or its own."""
+        return self.handler.name.partition(".")[0]
 
     def takes(self, event: type[Event]) -> bool:
         """Return whether this handler handles events of a class, wherever their chain began.
@@ -113,14 +135,14 @@ class Reaction:
             return False
         return self.stream_category in (None, getattr(event._part_of, "_category", None))
 
-    def follows(self, message: Message) -> bool:
-        """Return whether the chain of a message began where this handler asks for.
+    def follows(self, origin_stream: str | None) -> bool:
+        """Return whether a chain that began in a stream is one that this handler asks for.
 
         Args:
-            message: a raised event.
+            origin_stream: the origin stream of an event.
         """
         source = self.source_stream
-        return source is None or belongs_to(message._metadata.origin_stream, source)
+        return source is None or belongs_to(origin_stream, source)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -64,6 +64,7 @@ class FieldSpec:
         choices: the allowed values, or ``None``.
         validators: called with each value; they refuse it by raising ``ValueError``.
         unique: whether no two aggregates may have the same value.
+        index: whether the storage keeps an index, for queries.
         identifier: whether this field identifies the entity.
         items: what was declared of each item of a list, or ``None``.
 
@@ -80,6 +81,7 @@ class FieldSpec:
     choices: tuple[Any, ...] | None = None
     validators: tuple[_Check, ...] = ()
     unique: bool = False
+    index: bool = False
     identifier: bool = False
     items: "FieldSpec | None" = None
 
@@ -188,6 +190,7 @@ def _spec(
     default: Any = _UNSET,
     choices: _Choices = None,
     unique: bool = False,
+    index: bool = False,
     identifier: bool = False,
     validators: Iterable[_Check] = (),
     items: FieldSpec | None = None,
@@ -201,6 +204,7 @@ def _spec(
         choices=None if choices is None else tuple(_plain(choice) for choice in choices),
         validators=tuple(validators),
         unique=unique,
+        index=index,
         identifier=identifier,
         items=items,
     )
@@ -214,6 +218,7 @@ def String(
     min_length: int | None = None,
     choices: _Choices = None,
     unique: bool = False,
+    index: bool = False,
     identifier: bool = False,
     validators: Iterable[_Check] = (),
     description: str | None = None,
@@ -227,6 +232,7 @@ def String(
         min_length: the smallest number of characters; 0 by default.
         choices: the allowed values: an ``Enum``, whose values are stored, or any iterable.
         unique: whether no two stored aggregates of the class may have the same value.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         identifier: whether this field identifies the entity, in place of ``id``.
         validators: called with each value that is not ``None``; raise ``ValueError`` to refuse it.
         description: what the field means, for schemas and readers.
@@ -253,6 +259,7 @@ def String(
         min_length=min_length,
         choices=choices,
         unique=unique,
+        index=index,
         identifier=identifier,
         validators=validators,
         description=description,
@@ -298,6 +305,7 @@ def Integer(
     max_value: int | None = None,
     choices: _Choices = None,
     unique: bool = False,
+    index: bool = False,
     identifier: bool = False,
     validators: Iterable[_Check] = (),
     description: str | None = None,
@@ -311,6 +319,7 @@ def Integer(
         max_value: the largest allowed value; unlimited by default.
         choices: the allowed values: an ``Enum``, whose values are stored, or any iterable.
         unique: whether no two stored aggregates of the class may have the same value.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         identifier: whether this field identifies the entity, in place of ``id``.
         validators: called with each value that is not ``None``; raise ``ValueError`` to refuse it.
         description: what the field means, for schemas and readers.
@@ -334,6 +343,7 @@ def Integer(
         le=max_value,
         choices=choices,
         unique=unique,
+        index=index,
         identifier=identifier,
         validators=validators,
         description=description,
@@ -346,6 +356,7 @@ def Float(
     default: Any = _UNSET,
     min_value: float | None = None,
     max_value: float | None = None,
+    index: bool = False,
     validators: Iterable[_Check] = (),
     description: str | None = None,
 ) -> Any:
@@ -357,6 +368,7 @@ def Float(
         min_value: the smallest allowed value; unlimited by default.
         max_value: the largest allowed value; unlimited by default.
         validators: called with each value that is not ``None``; raise ``ValueError`` to refuse it.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         description: what the field means, for schemas and readers.
 
     Returns:
@@ -377,6 +389,7 @@ def Float(
         ge=min_value,
         le=max_value,
         validators=validators,
+        index=index,
         description=description,
         allow_inf_nan=False,  # JSON has neither, so they could not be stored
     )
@@ -390,6 +403,7 @@ def Decimal(
     max_value: decimal.Decimal | int | None = None,
     max_digits: int | None = None,
     decimal_places: int | None = None,
+    index: bool = False,
     validators: Iterable[_Check] = (),
     description: str | None = None,
 ) -> Any:
@@ -403,6 +417,7 @@ def Decimal(
         max_digits: the largest number of digits, before and after the point together.
         decimal_places: the largest number of digits after the point.
         validators: called with each value that is not ``None``; raise ``ValueError`` to refuse it.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         description: what the field means, for schemas and readers.
 
     Returns:
@@ -426,6 +441,7 @@ def Decimal(
         max_digits=max_digits,
         decimal_places=decimal_places,
         validators=validators,
+        index=index,
         description=description,
     )
 
@@ -460,6 +476,7 @@ def Date(
     default: Any = _UNSET,
     min_value: dt.date | None = None,
     max_value: dt.date | None = None,
+    index: bool = False,
     description: str | None = None,
 ) -> Any:
     """Declare a field of calendar dates.
@@ -469,6 +486,7 @@ def Date(
         default: the value when none is given, or a callable without arguments that makes one.
         min_value: the earliest allowed date; unlimited by default.
         max_value: the latest allowed date; unlimited by default.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         description: what the field means, for schemas and readers.
 
     Returns:
@@ -489,6 +507,7 @@ def Date(
         default=default,
         ge=min_value,
         le=max_value,
+        index=index,
         description=description,
     )
 
@@ -499,6 +518,7 @@ def DateTime(
     default: Any = _UNSET,
     min_value: dt.datetime | None = None,
     max_value: dt.datetime | None = None,
+    index: bool = False,
     description: str | None = None,
 ) -> Any:
     """Declare a field of moments. A moment without a time zone is refused: it is not one.
@@ -508,6 +528,7 @@ def DateTime(
         default: the value when none is given, or a callable without arguments that makes one.
         min_value: the earliest allowed moment; unlimited by default.
         max_value: the latest allowed moment; unlimited by default.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         description: what the field means, for schemas and readers.
 
     Returns:
@@ -530,6 +551,7 @@ def DateTime(
         default=default,
         ge=min_value,
         le=max_value,
+        index=index,
         description=description,
     )
 
@@ -539,6 +561,7 @@ def Identifier(
     required: bool = False,
     default: Any = _UNSET,
     unique: bool = False,
+    index: bool = False,
     identifier: bool = False,
     description: str | None = None,
 ) -> Any:
@@ -548,6 +571,7 @@ def Identifier(
         required: whether a value must be given, where no annotation decides it.
         default: the value when none is given, or a callable such as `new_id` that makes one.
         unique: whether no two stored aggregates of the class may have the same value.
+        index: whether the storage keeps an index of it, for queries that look at it often.
         identifier: whether this field identifies the entity itself, in place of ``id``.
         description: what the field means, for schemas and readers.
 
@@ -567,6 +591,7 @@ def Identifier(
         required=required,
         default=default,
         unique=unique,
+        index=index,
         identifier=identifier,
         description=description,
         min_length=1 if identifier else None,

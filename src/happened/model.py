@@ -31,7 +31,7 @@ from happened.invariants import atomic_change, check, invariants_of
 from happened.messages import Event
 from happened.streams import snake_case, stream
 
-__all__ = ["Aggregate", "Entity", "ValueObject"]
+__all__ = ["Aggregate", "Entity", "Projection", "ValueObject"]
 
 _STORED: dict[str, object] = {}  # the validation context of what is read from a storage
 
@@ -625,6 +625,44 @@ class Aggregate(Entity):
         _set_events(self, events)
         _set_version(self, version)
         _set_next_position(self, next_position)
+
+
+class Projection(Aggregate):
+    """A view for reading, kept up to date by event handlers: it is stored as an aggregate is.
+
+    It raises no events. What it holds can be made anew from the stored events at any time, see
+    `Domain.rebuild`.
+
+    Args:
+        id: its identity; a new one by default.
+        **data: the values of the fields.
+
+    Raises:
+        ValidationError: as for every entity.
+
+    Example:
+        >>> from happened import Projection
+        >>> class Bestseller(Projection):
+        ...     sold: int = 0
+        >>> Bestseller(id="b1", sold=3)
+        Bestseller(id='b1', sold=3)
+    """
+
+    _abstract: ClassVar[bool] = True
+
+    def raise_(self, event: Event) -> None:
+        """Refuse: what happens is raised by aggregates.
+
+        Args:
+            event: an event.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} is a projection, which raises no events; raise "
+            f"{type(event).__name__} in an aggregate"
+        )
 
 
 _set_events = Aggregate.__dict__["_events"].__set__

@@ -86,7 +86,9 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], object]]] = {
     "gte": lambda left, right: left >= right,
     "lt": lambda left, right: left < right,
     "lte": lambda left, right: left <= right,
-    "contains": lambda left, right: isinstance(left, str | list) and right in left,
+    "contains": lambda left, right: (
+        isinstance(left, list | type(right)) and isinstance(left, str | list) and right in left
+    ),
     "icontains": lambda left, right: right.lower() in left.lower(),
     "startswith": lambda left, right: left.startswith(right),
     "endswith": lambda left, right: left.endswith(right),

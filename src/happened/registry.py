@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from happened.composition import Composition
 from happened.elements import Element, Kind, Reaction, with_base
-from happened.errors import ConfigurationError
+from happened.errors import ConfigurationError, MessageError
 from happened.messages import Command, Event, Message
+from happened.metadata import Metadata
 from happened.model import Aggregate
 from happened.streams import checked_category
 
@@ -42,7 +43,9 @@ class Registry:
     commands: dict[type[Command], Reaction] = field(default_factory=dict)
     reactions: list[Reaction] = field(default_factory=list)
     repositories: dict[type[Aggregate], type] = field(default_factory=dict)
-    _by_event: dict[type[Event], tuple[tuple[Reaction, ...], bool]] = field(default_factory=dict)
+    _by_event: dict[type[Event], tuple[tuple[Reaction, ...], tuple[str, ...], bool]] = field(
+        default_factory=dict
+    )
 
     def add(self, kind: Kind, target: _C, **options: Any) -> _C:
         """Register a class or a function.
@@ -75,10 +78,7 @@ class Registry:
             raise ConfigurationError(
                 f"{place}: version={element.version!r}; versions are whole numbers from 1"
             )
-        if type(element.retries) is not int or element.retries < 0:
-            raise ConfigurationError(
-                f"{place}: retries={element.retries!r}; retries are a whole number, 0 for none"
-            )
+        _check_options(element, place)
         if not (element.name is None or (isinstance(element.name, str) and element.name)):
             raise ConfigurationError(
                 f"{place}: name={element.name!r}; the name of a message is text"
@@ -136,16 +136,66 @@ class Registry:
             >>> Registry("shelf").handlers_of(Event())
             ()
         """
-        kind, cache = type(event), self._by_event
-        known = cache.get(kind)
-        if known is None:
-            takers = tuple(each for each in self.reactions if each.takes(kind))
-            known = takers, any(each.source_stream for each in takers)
-            cache[kind] = known
-        found, ask_for_the_source = known
-        if ask_for_the_source:
-            return tuple(each for each in found if each.follows(event))
-        return found
+        found, _, asks = self._by_event.get(type(event)) or self._known(type(event))
+        if not asks:
+            return found
+        origin = event._metadata.origin_stream
+        return tuple(each for each in found if each.follows(origin))
+
+    def names_of(self, event: Event) -> tuple[str, ...]:
+        """Return the names of the handlers of an event, in the order of their registration.
+
+        Args:
+            event: an event of this domain.
+
+        Example:
+            >>> from happened import Event
+            >>> from happened.registry import Registry
+            >>> Registry("shelf").names_of(Event())
+            ()
+        """
+        found, names, asks = self._by_event.get(type(event)) or self._known(type(event))
+        if not asks:
+            return names
+        origin = event._metadata.origin_stream
+        return tuple(each.handler.name for each in found if each.follows(origin))
+
+    def _known(self, kind: type[Event]) -> tuple[tuple[Reaction, ...], tuple[str, ...], bool]:
+        """The handlers of a class of events, their names, and whether any asks for the source."""
+        takers = tuple(each for each in self.reactions if each.takes(kind))
+        names = tuple(each.handler.name for each in takers)
+        known = takers, names, any(each.source_stream for each in takers)
+        self._by_event[kind] = known
+        return known
+
+    def restore(self, metadata: Metadata, data: bytes) -> Message:
+        """Return the message that a storage holds, as an object of its class.
+
+        Args:
+            metadata: its metadata, as they are stored.
+            data: its fields as JSON, encoded in UTF-8.
+
+        Raises:
+            MessageError: its type is not registered, or its data do not fit the type.
+
+        Example:
+            >>> from happened import Event, MessageError
+            >>> from happened.registry import Registry
+            >>> event = Event()
+            >>> try:
+            ...     Registry("shelf").restore(event._metadata, event.to_json())
+            ... except MessageError as error:
+            ...     print(error.reason)
+            domain 'shelf' has no message of this type; register its class, or discard the message
+        """
+        kind = self.messages.get(metadata.type)
+        if kind is None:
+            reason = (
+                f"domain {self.name!r} has no message of this type; register its class, "
+                "or discard the message"
+            )
+            raise MessageError(reason, message_id=metadata.id, type=metadata.type)
+        return kind._restore(data, metadata)
 
     def of_kind(self, kind: Kind) -> list[Any]:
         """Return the classes and functions of one kind, in the order of their registration.
@@ -165,3 +215,25 @@ class Registry:
         """What the names of this domain's messages begin with, ``"Shelf"``."""
         words = re.findall(r"[^\W_]+", self.name)
         return "".join(word[0].upper() + word[1:] for word in words)
+
+
+def _check_options(element: Element, place: str) -> None:
+    retries, backoff = element.retries, element.backoff
+    if not (retries is None or (type(retries) is int and retries >= 0)):
+        raise ConfigurationError(
+            f"{place}: retries={retries!r}; retries are a whole number, 0 for none"
+        )
+    if type(backoff) not in (int, float) or not 0 <= backoff < 86_400:
+        raise ConfigurationError(
+            f"{place}: backoff={backoff!r}; the first retry waits for a number of seconds, 0 to "
+            "86400"
+        )
+    for name, allowed in {
+        "start_from": ("beginning", "now"),
+        "on_dead_letter": ("hold", "go_on"),
+    }.items():
+        value = getattr(element, name)
+        if value not in allowed:
+            raise ConfigurationError(
+                f"{place}: {name}={value!r}; expected {allowed[0]!r} or {allowed[1]!r}"
+            )

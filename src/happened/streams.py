@@ -1,13 +1,26 @@
 """Layer 1. The names of streams: ``order-7`` is a stream, ``order`` is its stream category."""
 
 import re
+from zlib import crc32
 
 from happened.errors import ConfigurationError
 
-__all__ = ["belongs_to", "category", "checked_category", "snake_case", "stream"]
+__all__ = [
+    "PARTITIONS",
+    "belongs_to",
+    "category",
+    "checked_category",
+    "partition",
+    "snake_case",
+    "stream",
+]
 
 _CATEGORY = re.compile(r"[^\s-]+")
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+PARTITIONS = 16
+"""How many partitions every subscription has: so many workers can share one."""
 
 
 def snake_case(name: str) -> str:
@@ -54,6 +67,23 @@ def category(stream: str) -> str:
         'order'
     """
     return stream.partition("-")[0]
+
+
+def partition(stream: str) -> int:
+    """Return the partition of a stream: its messages are handled in order, one at a time.
+
+    Args:
+        stream: the name of a stream, ``"order-7"``.
+
+    Example:
+        >>> from happened.streams import partition
+        >>> partition("order-7")
+        10
+
+    Source:
+        CRC-32 as in RFC 1952, over the name in UTF-8, modulo `PARTITIONS`.
+    """
+    return crc32(stream.encode()) % PARTITIONS
 
 
 def belongs_to(stream: str | None, source: str) -> bool:

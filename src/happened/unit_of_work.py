@@ -1,18 +1,20 @@
 """Layer 3. The unit of work: one transaction, what was seen in it, and what was raised."""
 
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from happened.errors import ConcurrencyError, HappenedError, NotFoundError
-from happened.messages import Event
+from happened.messages import Command, Event
 from happened.model import Aggregate
 from happened.query import Criteria, Page
-from happened.storage import Document, Storage, StoredMessage
+from happened.storage import Document, Storage, StoredMessage, Transaction
 
 __all__ = ["UnitOfWork", "current_unit_of_work"]
 
 _A = TypeVar("_A", bound=Aggregate)
 _Key = tuple[type[Aggregate], str]
+_new_tuple = tuple.__new__  # what a named tuple's own constructor calls
 
 
 class UnitOfWork:
@@ -23,9 +25,15 @@ class UnitOfWork:
 
     Args:
         storage: where it reads and writes.
+        claims: says which handlers are called right after the commit of an event, by their names;
+            none by default.
+        transaction: one to be a part of, which somebody else commits; by default one of its own.
+        instead: the categories whose documents are in another one, with that one's name; what is
+            in none of them can only be read. By default everything is in its own category.
 
     Attributes:
         storage: where it reads and writes.
+        transaction: its transaction.
         finished: whether it was committed or rolled back, and takes nothing any more.
         spoiled: whether a block inside it failed, so that it may not be committed.
         persisted: after the commit, each aggregate with the events that it raised.
@@ -46,15 +54,25 @@ class UnitOfWork:
     """
 
     __slots__ = (
-        *("_changed", "_removed", "_seen", "_transaction", "_written"),
-        *("finished", "persisted", "spoiled", "storage"),
+        *("_changed", "_claims", "_instead", "_removed", "_seen", "_sent", "_written"),
+        *("finished", "persisted", "spoiled", "storage", "transaction"),
     )
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        claims: Callable[[Event], tuple[str, ...]] | None = None,
+        *,
+        transaction: Transaction | None = None,
+        instead: Mapping[str, str] | None = None,
+    ) -> None:
         self.storage = storage
         self.finished = self.spoiled = False
         self.persisted: list[tuple[Aggregate, list[Event]]] = []
-        self._transaction = storage.begin()
+        self.transaction = storage.begin() if transaction is None else transaction
+        self._claims = claims
+        self._instead = instead
+        self._sent: list[Command] = []
         self._seen: dict[_Key, Aggregate] = {}
         self._changed: dict[_Key, Aggregate] = {}
         self._removed: set[_Key] = set()
@@ -73,7 +91,8 @@ class UnitOfWork:
         seen = self._seen.get(key)
         if seen is not None:
             return seen  # type: ignore[return-value]
-        document = self._transaction.load(kind._category, id)
+        category = kind._category if self._instead is None else self._placed(kind)
+        document = self.transaction.load(category, id)
         return None if document is None else self._see(kind, document)
 
     def find(self, kind: type[_A], criteria: Criteria) -> Page[_A]:
@@ -84,7 +103,8 @@ class UnitOfWork:
             criteria: which, in which order, how many.
         """
         self._write()
-        found = self._transaction.find(kind._category, criteria)
+        category = kind._category if self._instead is None else self._placed(kind)
+        found = self.transaction.find(category, criteria)
         return Page([self._see(kind, document) for document in found.items], found.total)
 
     def add(self, aggregate: Aggregate) -> None:
@@ -96,8 +116,8 @@ class UnitOfWork:
         Raises:
             ConcurrencyError: another object with this identity was added, removed or changed.
         """
-        if self.finished:
-            self._refuse_finished()
+        if self.finished or self._instead is not None:
+            self._refuse(aggregate)
         key = (type(aggregate), aggregate.identity)
         seen = self._seen.get(key)
         if seen is not aggregate and seen is not None:
@@ -115,8 +135,8 @@ class UnitOfWork:
             ConcurrencyError: another object with this identity was added, removed or changed.
             NotFoundError: it was never stored.
         """
-        if self.finished:
-            self._refuse_finished()
+        if self.finished or self._instead is not None:
+            self._refuse(aggregate)
         key = (type(aggregate), aggregate.identity)
         seen = self._seen.get(key)
         if seen is not aggregate:
@@ -126,6 +146,38 @@ class UnitOfWork:
                 raise NotFoundError(key[0], {aggregate._identity_field: key[1]})
         self._seen[key] = self._changed[key] = aggregate
         self._removed.add(key)
+
+    def send(self, command: Command) -> None:
+        """Store a command at the commit, for its handler to handle later.
+
+        Args:
+            command: one that has its stream and its position.
+
+        Raises:
+            HappenedError: this unit of work has ended.
+        """
+        if self.finished:
+            raise HappenedError("this unit of work has ended; open another one")
+        self._sent.append(command)
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection, for statements of your own in this transaction.
+
+        What was added so far has been written when this returns. Commit and roll back through
+        the unit of work, never through the connection.
+
+        Raises:
+            StorageError: the storage has no connections, or cannot be reached.
+            HappenedError: a projection is being rebuilt, which is kept in documents alone.
+        """
+        if self._instead is not None:
+            raise HappenedError(
+                f"{', '.join(self._instead)} cannot be rebuilt beside itself: its handlers write "
+                "through the connection; empty your table, and use `happened replay`"
+            )
+        self._write()
+        return self.transaction.connection
 
     def commit(self) -> list[Event]:
         """Make all of it permanent; once it is finished, change nothing.
@@ -143,6 +195,17 @@ class UnitOfWork:
         """
         if self.finished:
             return [event for _, events in self.persisted for event in events]
+        self.flush()
+        self.transaction.commit()
+        return self.committed()
+
+    def flush(self) -> None:
+        """Write all of it into the transaction; nothing is permanent yet.
+
+        Raises:
+            ValidationError: an aggregate holds what does not fit.
+            HappenedError: as for `commit`.
+        """
         if self.spoiled:
             raise HappenedError(
                 "a block inside this unit of work failed, so nothing of it is stored; "
@@ -151,25 +214,38 @@ class UnitOfWork:
         if len(self._seen) > len(self._changed):
             self._refuse_forgotten()
         self._write()
-        changed: list[Aggregate] = []
+        claims = self._claims
         messages: list[StoredMessage] = []
+        removed = self._removed
         for key, aggregate in self._changed.items():
-            if not aggregate._version and key in self._removed:
+            if removed and not aggregate._version and key in removed:
                 continue
-            if aggregate._is_changing():
+            if aggregate._pending or (aggregate._associations and aggregate._is_changing()):
                 raise HappenedError(
                     f"{aggregate._stream} is in the middle of an atomic_change, so its invariants "
                     "are not checked yet; add it after the block"
                 )
-            changed.append(aggregate)
             for event in aggregate._events:
-                messages.append(StoredMessage(event._metadata, event.to_json()))
+                claimed = claims(event) if claims is not None else ()
+                stored = (event._metadata, event.to_json(), claimed)
+                messages.append(_new_tuple(StoredMessage, stored))
+        for command in self._sent:
+            messages.append(StoredMessage(command._metadata, command.to_json()))
         if messages:
-            self._transaction.append(messages)
-        self._transaction.commit()
+            self.transaction.append(messages)
+
+    def committed(self) -> list[Event]:
+        """Take note that the transaction was committed.
+
+        Returns:
+            The events that were persisted.
+        """
         self.finished = True
         raised: list[Event] = []
-        for aggregate in changed:
+        removed = self._removed
+        for key, aggregate in self._changed.items():
+            if removed and not aggregate._version and key in removed:
+                continue
             events = aggregate._persisted()
             self.persisted.append((aggregate, events))
             raised += events
@@ -186,7 +262,7 @@ class UnitOfWork:
     def rollback(self) -> None:
         """Forget all of it; after a commit, do nothing."""
         self.finished = True
-        self._transaction.rollback()
+        self.transaction.rollback()
 
     def _see(self, kind: type[_A], document: Document) -> _A:
         key = (kind, document.id)
@@ -205,16 +281,18 @@ class UnitOfWork:
             document = None
             if key not in self._removed:
                 position = aggregate._next_position + len(aggregate._events)
-                document = Document(key[1], expected + 1, position, aggregate._to_document())
+                data = aggregate._to_document()
+                document = _new_tuple(Document, (key[1], expected + 1, position, data))
             if key in written:
                 before = written[key]
                 if before == document:
                     continue
                 expected = before.version if before else 0
+            category = key[0]._category if self._instead is None else self._placed(key[0])
             if document is not None:
-                self._transaction.save(aggregate._category, document, expected=expected)
+                self.transaction.save(category, document, expected=expected)
             elif expected:
-                self._transaction.remove(aggregate._category, key[1], expected=expected)
+                self.transaction.remove(category, key[1], expected=expected)
             written[key] = document
 
     def _refuse_two(self, key: _Key, aggregate: Aggregate, seen: Aggregate) -> None:
@@ -225,8 +303,20 @@ class UnitOfWork:
                 aggregate._stream, expected=aggregate._version, found=seen._version + changed
             )
 
-    def _refuse_finished(self) -> None:
-        raise HappenedError("this unit of work has ended; open another one")
+    def _placed(self, kind: type[Aggregate]) -> str:
+        """The category in which the documents of a class are, while one is rebuilt."""
+        category = kind._category
+        return category if self._instead is None else self._instead.get(category, category)
+
+    def _refuse(self, aggregate: Aggregate) -> None:
+        """Refuse to change anything after the end, or what is not to be rebuilt."""
+        if self.finished:
+            raise HappenedError("this unit of work has ended; open another one")
+        if self._instead is not None and aggregate._category not in self._instead:
+            raise HappenedError(
+                f"{aggregate._stream} cannot be changed while {', '.join(self._instead)} is "
+                "rebuilt; a handler of a projection changes that projection alone"
+            )
 
     def _refuse_forgotten(self) -> None:
         for key, aggregate in self._seen.items():

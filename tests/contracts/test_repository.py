@@ -69,6 +69,7 @@ class Shelf:
         self.Place: Any = Place
         self.Chapter: Any = Chapter
         domain.init(traverse=False)
+        domain.storage.create()
         self.books: Any = domain.repository_for(Book)
 
     def positions(self, stream: str) -> list[int | None]:
@@ -125,6 +126,7 @@ def test_an_identity_of_another_name_is_named_in_the_error(storage_url: str) -> 
         barcode: str = Identifier(identifier=True)
 
     domain.init(traverse=False)
+    domain.storage.create()
     with pytest.raises(NotFoundError) as caught:
         domain.repository_for(Copy).get(12)
     assert caught.value.criteria == {"barcode": "12"}
@@ -493,6 +495,7 @@ def test_a_repository_of_ones_own_has_methods_of_its_own(storage_url: str) -> No
             return self.find_by(title=title)
 
     domain.init(traverse=False)
+    domain.storage.create()
     books = domain.repository_for(Book)
     assert isinstance(books, Books)
     books.add(Book(title="Emma"))
@@ -515,6 +518,7 @@ def test_a_repository_needs_no_base_of_its_own(storage_url: str) -> None:
             super().add(book)  # type: ignore[misc]
 
     domain.init(traverse=False)
+    domain.storage.create()
     domain.repository_for(Book).add(Book(title="Emma"))
     assert domain.repository_for(Book).find_by(title="EMMA").title == "EMMA"
     assert (Books.__name__, Books.__doc__) == ("Books", "Ours.")
@@ -575,6 +579,7 @@ class Library:
             anything: Any = None
 
         domain.init(traverse=False)
+        domain.storage.create()
         self.items: Any = domain.repository_for(Item)
         rows: list[dict[str, Any]] = [
             {

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 from happened import ConcurrencyError, ValidationError
 from happened.query import Criteria, Filter
 from happened.storage import Collection, Storage, Transaction, open_storage
-from tests.storages import STORAGES, document, message
+from happened.testing.storage_contract.actions import document, message, prepare
+from tests.storages import STORAGES, discard
 
 IDS = st.sampled_from(["b1", "b2", "b3"])
 VALUES = st.sampled_from([None, 1, 2])
@@ -62,13 +63,14 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.storage: Storage = open_storage(self.url)
-        self.storage.prepare([Collection("book", ("n",))])
+        prepare(self.storage, [Collection("book", ("n",))])
         self.stored: State = {}
         self.stream: list[int] = []
         self.removed: set[str] = set()
 
     def teardown(self) -> None:
         self.storage.close()
+        discard(self.storage.url)
 
     @rule(target=transactions)
     def begin(self) -> Open:
@@ -122,8 +124,14 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(expected):
                 opened.transaction.commit()
             opened.transaction.rollback()
-        else:
+            return multiple()
+        try:
             opened.transaction.commit()
+        except ValidationError:
+            # What was removed before, and is added and removed again, may be refused, too.
+            opened.transaction.rollback()
+            assert opened.writes.keys() & self.removed
+        else:
             self.removed |= self.stored.keys() - after.keys()
             self.stored = after
             self.stream += opened.positions

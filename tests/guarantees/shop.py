@@ -64,6 +64,7 @@ class Shop:
         self.Order: Any = Order
         self.PlaceOrder: Any = PlaceOrder
         domain.init(traverse=False)
+        domain.storage.create()
         self.orders: Any = domain.repository_for(Order)
         self.inventories: Any = domain.repository_for(Inventory)
         self.inventories.add(Inventory(id="i1"))

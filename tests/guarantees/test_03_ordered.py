@@ -1,11 +1,17 @@
 """Ordered: the messages of one stream reach one handler one at a time and in order."""
 
 import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from happened import Aggregate, Command, Domain, Event, current_domain, handle
+from tests.guarantees.accounts import Tell, audit, found_company, is_settled
+from tests.guarantees.logs import Log
+from tests.guarantees.processes import Programs, eventually
 
 pytestmark = pytest.mark.g3
 
@@ -48,6 +54,7 @@ class Forest:
             forest.see("second", event)
 
         domain.init(traverse=False)
+        domain.storage.create()
         self.Node: Any = Node
         self.Grow: Any = Grow
 
@@ -87,3 +94,40 @@ def test_a_handler_gets_the_events_of_a_stream_in_order_whatever_raises_them(
         for stream in ("node-n1", "node-n2"):
             positions = [position for found, position in seen if found == stream]
             assert positions == list(range(len(forest.domain.storage.read(stream))))
+
+
+def test_three_servers_one_killed_and_one_paused_keep_the_order_of_each_stream(
+    postgres_url: str, programs_on: Callable[[str], Programs], tmp_path: Path, tell: Tell
+) -> None:
+    trade = found_company(postgres_url)
+    log = Log(tmp_path / "log")
+    programs = programs_on(postgres_url)
+    programs.environment |= {
+        "HAPPENED_EVENT_PROCESSING": "async",
+        "TRADE_LOG": str(log.path),
+        "TRADE_SLOW": "0.002",
+    }
+    sellers = [programs.start("sell", name, 6, 14) for name in ("s", "t")]
+    servers = [programs.start("serve") for _ in range(3)]
+    eventually(lambda: len({line.pid for line in log.lines}) == 3)
+    killed, paused, left = servers
+    eventually(lambda: log.open_of(killed.pid), every=0.001)
+    killed.kill()
+    paused.pause()
+    seen = len(log.lines)
+    eventually(lambda: len(log.lines) > seen + 20)  # the third goes on alone
+    assert {line.pid for line in log.lines[seen:]} == {left.pid}
+    paused.resume()
+    for each in sellers:
+        each.wait()
+    eventually(lambda: is_settled(trade))
+    figures = audit(trade)
+    figures.kills, figures.starts = programs.kills, programs.starts
+    at_once = log.at_once(gone={killed.pid})
+    by = Counter(line.pid for line in log.lines if line.moment == "end")
+    shares = "/".join(str(by[each.pid]) for each in servers)
+    tell(figures, f"{at_once} handled by two at once; {shares} by each of the servers")
+    assert at_once == 0
+    assert figures.events == 168
+    assert (figures.lost, figures.doubled, figures.disordered) == (0, 0, 0)
+    trade.domain.close()

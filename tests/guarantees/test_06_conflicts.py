@@ -71,6 +71,7 @@ def test_of_writers_at_once_every_one_wins_or_gets_the_error(
 
     met: dict[str, Any] = {}
     domain.init(traverse=False)
+    domain.storage.create()
     counters = domain.repository_for(Counter)
     counters.add(Counter(id="c1"))
 

@@ -10,8 +10,9 @@ How a chapter's author uses it
 
    Lines that matter end in ``# (!)``; annotations are ``# (1)!``. A print followed by a ``#>``
    comment has that comment checked and kept up to date. The first lines may say
-   ``# needs: postgres`` or ``# raises: NotFoundError``. A module-level string called ``diagram``
-   becomes ``program.mmd``, one called ``flow_diagram`` becomes ``program.flow.mmd``.
+   ``# needs: postgres``, which gives the program a schema of its own in ``POSTGRES_URL``, or
+   ``# raises: NotFoundError``. A module-level string called ``diagram`` becomes ``program.mmd``,
+   one called ``flow_diagram`` becomes ``program.flow.mmd``.
 2. Show it on the page::
 
        ``` python

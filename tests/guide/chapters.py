@@ -28,6 +28,11 @@ CHAPTERS = {
     "building-blocks/event-handlers.md": "ch08_event_handlers",
     "following-events/dispatcher.md": "ch09_dispatcher",
     "following-events/tracing.md": "ch10_tracing",
+    "following-events/streams.md": "ch11_streams",
+    "following-events/projections.md": "ch12_projections",
+    "in-production/server.md": "ch13_server",
+    "in-production/storages.md": "ch14_storages",
+    "in-production/failures.md": "ch15_failures",
 }
 """Each chapter's page below docs, with its folder below docs_src, in the order of reading."""
 

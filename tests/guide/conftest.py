@@ -1,6 +1,8 @@
 """What the guide's tests share."""
 
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def verify(record_property: Callable[[str, object], None]) -> Callable[[Made], N
     def check(made: Made) -> None:
         record_property("checked", dict(made.checked))
         if made.skipped:
-            record_property("waiting", made.skipped)
+            record_property("waiting", (made.skipped, dict(made.waiting)))
         if found := failures(made, ROOT):
             pytest.fail("\n".join(found), pytrace=False)
         if made.skipped:
@@ -55,3 +57,41 @@ def verify(record_property: Callable[[str, object], None]) -> Callable[[Made], N
 def small(tmp_path: Path) -> Small:
     """Give a small guide that is right, to be made wrong."""
     return Small(tmp_path)
+
+
+def make_small_site(folder: Path) -> Path:
+    """Copy the site's parts into a folder, with a program and without a page."""
+    left_out = shutil.ignore_patterns("*.md", "__pycache__")
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=left_out)
+    (folder / "docs_src").mkdir()
+    (folder / "docs_src/shelf.py").write_text(
+        "# needs: postgres\n"
+        "# --8<-- [start:books]\n"
+        "books = 1  # (!)\n"
+        "shelves = sum(\n"
+        "    [1],\n"
+        ")  # (!)\n"
+        "more = 2  # noqa: ERA001\n"
+        "copies = 3  # type: ignore[misc]  # (1)!\n"
+        "# --8<-- [end:books]\n",
+        encoding="utf-8",
+    )
+    (folder / "docs_src/shelf.out").write_text("1\n", encoding="utf-8")
+    (folder / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    text = re.sub(r"^  - mkdocstrings:\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
+    text = text[: text.index("\nnav:")].replace("watch: [docs_src, src]", "watch: [docs_src]")
+    (folder / "mkdocs.yml").write_text(f"{text}\nnav: [index.md]\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_site_in() -> Callable[[Path], Path]:
+    """Give a function that copies the site's parts into a folder."""
+    return make_small_site
+
+
+@pytest.fixture
+def small_site(tmp_path: Path) -> Path:
+    """Give a copy of the site's parts, to be made wrong."""
+    return make_small_site(tmp_path)

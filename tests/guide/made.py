@@ -20,7 +20,8 @@ class Made:
         read: What a file held when it was read; one that somebody changed since is not written.
         problems: What is wrong and cannot be made right by writing, each with its place.
         checked: What was checked, by kind.
-        skipped: Why nothing was checked, where a service is absent.
+        skipped: Why something was not checked, where a service is absent.
+        waiting: What was not checked for that reason, by kind.
     """
 
     files: dict[Path, str | None] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class Made:
     problems: list[str] = field(default_factory=list)
     checked: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     skipped: str | None = None
+    waiting: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, other: "Made") -> None:
         """Take over what another part made."""

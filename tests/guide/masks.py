@@ -1,8 +1,8 @@
 """Masks what differs from run to run, so that everything else can be compared.
 
-Identifiers, addresses and temporary paths keep their identity: two equal ones must stay equal, two
-different ones must stay different. Moments and durations do not: whether two of them fall into the
-same microsecond is chance.
+Identifiers, addresses, numbers of processes and ports, and temporary names keep their identity: two
+equal ones must stay equal, two different ones must stay different. Moments and durations do not:
+whether two of them fall into the same microsecond is chance.
 """
 
 import difflib
@@ -15,14 +15,22 @@ VARYING = re.compile(
   | (?P<time>\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|\ ?[+-]\d\d:?\d\d)?
            | datetime\.datetime\(\d+(?:,\ \d+){4,6}(?=[,)])
            | (?<![\d:])\d\d:\d\d:\d\d[.,]\d+)
-  | (?P<duration>(?<![\w.])(?:\d+\.\d+\ ?(?:ns|us|µs|ms|s|seconds?)|\d+\ ?(?:ns|us|µs|ms))\b)
+  | (?P<pid>\bpid["']?\ ?[:=]?\ ?\d+\b)
+  | (?P<port>(?:(?<=\b127\.0\.0\.1:)|(?<=\blocalhost:))\d{2,5}\b)
+  | (?P<schema>\bguide_\w+_[0-9a-f]{8}\b)
+  | (?P<duration>(?<![\w.])(?:\d+\.\d+\ ?(?:ns|us|µs|ms|s|seconds?)|\d+\ ?(?:ns|us|µs|ms))\b
+           | \b(?:\w+_)?(?:duration|elapsed|took|seconds|ms)["']?[:=]\ ?\d+(?:\.\d+)?)
   | (?P<address>\b0x[0-9a-f]{6,16}\b)
   | (?P<path>(?:/[^\s/"':]+)*/happened-[a-z0-9_]{8}\b)
   | (?P<temporary>\btmp[a-z0-9_]{8}\b)
     """,
     re.VERBOSE,
 )
-"""What varies, by kind. The harness names its scratch folders ``happened-`` and eight letters."""
+"""What varies, by kind.
+
+The harness names its scratch folders ``happened-`` and eight letters, and its schemas ``guide_``, a
+word and eight digits. Durations are also what follows such a name in a log: ``"took": 0.3``.
+"""
 
 CHANCE = {"time", "duration"}
 """The kinds that are masked without their identity."""

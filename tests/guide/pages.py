@@ -1,7 +1,9 @@
 """Checks a page's fences by the table of rules, and makes what stands in them again."""
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from pytest_examples import CodeExample
@@ -21,9 +23,10 @@ from tests.guide.fences import (
 )
 from tests.guide.made import Made
 from tests.guide.places import PROGRAM, SESSIONS, Guide
-from tests.guide.products import chapter_of, flags
+from tests.guide.products import chapter_of, wait
 from tests.guide.rules import README_FILES, Rule, rule_for
 from tests.guide.running import Workplace, line_of, said, scratch
+from tests.guide.services import absent, flags, places
 
 
 class Page:
@@ -38,6 +41,17 @@ class Page:
         self.made = Made(read={path: self.text})
         self.bodies: dict[int, str] = {}
         self.shown: list[Path] = []
+        self.environment = dict(os.environ)
+        self.rooms: dict[str, dict[str, str]] = {}
+        self.leaving = ExitStack()
+
+    def variables(self, services: list[str]) -> dict[str, str]:
+        """Return the variables of services; the page's sessions share one place in each."""
+        for name in services:
+            if name not in self.rooms:
+                room = places([name], self.path.stem, self.environment)
+                self.rooms[name] = self.leaving.enter_context(room)
+        return {key: value for name in services for key, value in self.rooms[name].items()}
 
     def problem(self, line: int, text: str) -> None:
         """Note what is wrong at a line of the page."""
@@ -60,6 +74,7 @@ def make_page(guide: Guide, path: Path) -> Made:
     check_census(page)
     check_outside(page)
     with (
+        page.leaving,
         scratch(*page.chapters()) as folder,
         scratch(*page.chapters()) as shell,
         Workplace(folder) as place,
@@ -113,7 +128,10 @@ def check_fence(page: Page, fence: Fence, place: Workplace, shell: Path) -> None
     if rule.endings == (PROGRAM,) and all(there):
         page.shown += [page.guide.sources / snippet.path for snippet in fence.snippets]
     if not rule.endings and rule.kind in TYPED_CHECKS:
+        waiting = len(page.made.waiting["fences"])
         TYPED_CHECKS[rule.kind](page, fence, place, shell)
+        if len(page.made.waiting["fences"]) > waiting:
+            return
     note(page, fence, rule)
 
 
@@ -211,7 +229,13 @@ def check_pycon(page: Page, fence: Fence, place: Workplace, _: Path) -> None:
 def check_console(page: Page, fence: Fence, _: Workplace, shell: Path) -> None:
     """Run a shell session in the page's scratch folder, and compare what it printed."""
     try:
-        page.bodies[fence.line] = sessions.remake_console(fence.body, shell)
+        wanted = sessions.services(fence.body, shell)
+        if why := absent(wanted, page.environment):
+            wait(page.made, page.name, fence.line, why)
+            page.made.waiting["fences"].append(f"{page.name}:{fence.line}")
+            return
+        variables = page.variables(wanted)
+        page.bodies[fence.line] = sessions.remake_console(fence.body, shell, variables)
     except sessions.SessionError as error:
         page.problem(fence.line + error.line, str(error))
 

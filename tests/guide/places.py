@@ -10,6 +10,7 @@ DIAGRAM = ".mmd"
 SESSIONS = (".console", ".pycon")
 DATA = (".toml", ".json", ".yaml", ".yml", ".sql", ".html")
 FIGURES = "figures.json"
+GUARANTEES = "guarantees.json"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Guide:
             path
             for path in self.sources.rglob("*")
             if path.is_file()
-            and path.with_suffix(".json") != self.figures
+            and path.with_suffix(".json") not in (self.figures, self.guarantees)
             and not ignored(path.relative_to(self.sources))
         )
 
@@ -44,6 +45,11 @@ class Guide:
     def figures(self) -> Path:
         """The file that holds the guide's counts; a table of them lies beside it."""
         return self.sources / FIGURES
+
+    @property
+    def guarantees(self) -> Path:
+        """The file that holds how many tests each guarantee has; their table lies beside it."""
+        return self.sources / GUARANTEES
 
     @property
     def programs(self) -> list[Path]:

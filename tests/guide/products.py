@@ -1,6 +1,5 @@
 """Runs the guide's programs and sessions, and makes their products again."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from tests.guide.comments import several_lines, unclaimed, with_comments
 from tests.guide.made import Made
 from tests.guide.places import DIAGRAM, OUTPUT, PROGRAM, SESSIONS, Guide
 from tests.guide.running import Run, Workplace, line_of, said, scratch, short_traceback
-from tests.guide.services import absent, required
+from tests.guide.services import absent, flags, needs, places, required
 
 MERMAID_LINES = 2
 """A drawing has a first line that says what it is, and something drawn."""
-
-FLAG = re.compile(r"^# (needs|raises): (\w+)$")
 
 
 @dataclass
@@ -36,17 +33,6 @@ class Ran:
     opened: set[Path] = field(default_factory=set)
 
 
-def flags(source: str) -> dict[str, str]:
-    """Return what a program's first comment lines say: ``needs`` and ``raises``."""
-    found = {}
-    for line in source.splitlines():
-        if not line.startswith("#"):
-            break
-        if flag := FLAG.match(line):
-            found[flag[1]] = flag[2]
-    return found
-
-
 def chapter_of(guide: Guide, path: Path) -> Path:
     """Return the chapter's folder in which a file lies."""
     return guide.sources / path.relative_to(guide.sources).parts[0]
@@ -55,9 +41,9 @@ def chapter_of(guide: Guide, path: Path) -> Path:
 def run_program(guide: Guide, path: Path) -> Ran:
     """Run a program as ``python program.py`` does in a copy of its chapter's folder."""
     chapter = chapter_of(guide, path)
-    with scratch(chapter) as folder:
+    with places(needs(path), path.stem) as variables, scratch(chapter) as folder:
         copy = folder / path.relative_to(chapter)
-        with Workplace(copy.parent, [path.name]) as place:
+        with Workplace(copy.parent, [path.name], variables) as place:
             place.main.__file__ = str(copy)
             try:
                 code = compile(
@@ -84,10 +70,12 @@ def make_program(guide: Guide, path: Path) -> Made:
     made, name = Made(), guide.name(path)
     source = made.read[path] = path.read_text(encoding="utf-8")
     said_first = flags(source)
-    if "needs" in said_first and (why := absent(said_first["needs"])):
-        if required():
-            made.problems.append(f"{name}:1: {why}")
-        made.skipped = f"{name} {why}"
+    if why := absent(needs(path)):
+        wait(made, name, 1, why)
+        made.waiting["programs"].append(name)
+        for file in guide.with_suffix(OUTPUT, DIAGRAM):
+            if file.with_name(file.name.split(".")[0] + PROGRAM) == path:
+                made.waiting[kind_of(file)].append(guide.name(file))
         return made
     ran = run_program(guide, path)
     made.problems += run_problems(name, ran, said_first.get("raises"))
@@ -97,18 +85,34 @@ def make_program(guide: Guide, path: Path) -> Made:
     made.checked["programs"].append(name)
     if made.problems:
         return made
-    products: dict[str, str | None] = {OUTPUT: out or None, **ran.diagrams}
-    for ending, text in products.items():
-        made.files[path.with_suffix(ending)] = text
-    for left in path.parent.glob(f"{path.stem}*{DIAGRAM}"):
-        if left.name.split(".")[0] == path.stem:
-            made.files.setdefault(left, None)
+    made.files |= products(path, out, ran.diagrams)
     add_comments(made, path, name, source, ran.run)
     for file, text in made.files.items():
         if text is not None and file != path:
-            kind = "outputs" if file.suffix == OUTPUT else "diagrams"
-            made.checked[kind].append(guide.name(file))
+            made.checked[kind_of(file)].append(guide.name(file))
     return made
+
+
+def products(path: Path, out: str, diagrams: dict[str, str]) -> dict[Path, str | None]:
+    """Return what the files that a program makes should hold; None for those left from before."""
+    texts = {OUTPUT: out or None, **diagrams}
+    found = {path.with_suffix(ending): text for ending, text in texts.items()}
+    for left in path.parent.glob(f"{path.stem}*{DIAGRAM}"):
+        if left.name.split(".")[0] == path.stem:
+            found.setdefault(left, None)
+    return found
+
+
+def kind_of(product: Path) -> str:
+    """Return as what a product is counted."""
+    return "outputs" if product.suffix == OUTPUT else "diagrams"
+
+
+def wait(made: Made, name: str, line: int, why: str) -> None:
+    """Note that something cannot be checked now; where services are required, that is wrong."""
+    if required():
+        made.problems.append(f"{name}:{line}: {why}")
+    made.skipped = f"{name} {why}"
 
 
 def run_problems(name: str, ran: Ran, raises: str | None) -> list[str]:
@@ -146,11 +150,17 @@ def make_session(guide: Guide, path: Path) -> Made:
     """Run a session that has a file of its own, in a copy of its chapter's folder."""
     made, name = Made(), guide.name(path)
     body = made.read[path] = path.read_text(encoding="utf-8")
-    made.checked["session files"].append(name)
     with scratch(chapter_of(guide, path)) as folder:
+        wanted = sessions.services(body, folder) if path.suffix == ".console" else []
+        if why := absent(wanted):
+            wait(made, name, 1, why)
+            made.waiting["session files"].append(name)
+            return made
+        made.checked["session files"].append(name)
         try:
             if path.suffix == ".console":
-                made.files[path] = sessions.remake_console(body, folder)
+                with places(wanted, path.stem) as variables:
+                    made.files[path] = sessions.remake_console(body, folder, variables)
             else:
                 with Workplace(folder) as place:
                     made.files[path] = sessions.remake_pycon(body, place, name)
@@ -163,8 +173,14 @@ def check_data(guide: Guide, path: Path) -> Made:
     """Run the programs of a data file's chapter and see that one of them opens it."""
     made, chapter = Made(), chapter_of(guide, path)
     programs = [program for program in guide.programs if chapter_of(guide, program) == chapter]
+    can_run = [program for program in programs if not absent(needs(program))]
+    opened = any(path in run_program(guide, program).opened for program in can_run)
+    if not opened and len(can_run) < len(programs):
+        wait(made, guide.name(path), 1, "is opened by no program but one that needs a service")
+        made.waiting["data files"].append(guide.name(path))
+        return made
     made.checked["data files"].append(guide.name(path))
-    if not any(path in run_program(guide, program).opened for program in programs):
+    if not opened:
         made.problems.append(f"{guide.name(path)}:1: no program of {chapter.name} opened it")
     return made
 

@@ -7,10 +7,12 @@ names contain one of them, and the counts.
 """
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.guide.census import make_figures
+from tests.guide.guarantees import make_guarantees
 from tests.guide.made import Made, write
 from tests.guide.pages import make_page
 from tests.guide.places import Guide
@@ -29,6 +31,8 @@ def make_all(guide: Guide, *words: str) -> Iterator[Made]:
     for page in wanted(guide.pages):
         yield make_page(guide, page)
     yield make_figures(Guide(guide.root))
+    with tempfile.TemporaryDirectory() as folder:
+        yield make_guarantees(guide, Path(folder) / "counted.json")
 
 
 def main(root: Path, *words: str) -> int:

@@ -6,6 +6,7 @@ there no event loop runs, no context variable is set, and a program that hangs i
 
 import builtins
 import contextvars
+import importlib
 import io
 import linecache
 import logging
@@ -27,11 +28,17 @@ from typing import Any
 from pytest_examples.run_code import Arg, PrintStatement
 
 from tests.guide.places import ignored
+from tests.guide.services import VARIABLES
 
 LIMIT = 60.0
 """Seconds after which running code counts as hanging."""
 
-PRODUCTS = (".out", ".mmd")
+LEFT_OUT = (".out", ".mmd", ".db", ".db-shm", ".db-wal")
+"""Endings of what is made by running: products, and databases that somebody's own run left."""
+
+importlib.import_module("happened.server")
+"""It silences its log when it is imported, which happens once: before any place saves the log."""
+
 LOGGERS = (logging.getLogger(), logging.getLogger("happened"))
 
 
@@ -54,13 +61,13 @@ class Run:
 
 @contextmanager
 def scratch(*folders: Path) -> Iterator[Path]:
-    """Give a new folder that holds copies of these folders' files, products left out."""
+    """Give a new folder that holds copies of these folders' files, but of nothing that was made."""
     with tempfile.TemporaryDirectory(prefix="happened-", ignore_cleanup_errors=True) as name:
         target = Path(name).resolve()
         for folder in folders:
             for path in sorted(folder.rglob("*")):
                 inner = path.relative_to(folder)
-                if path.is_file() and not ignored(inner) and path.suffix not in PRODUCTS:
+                if path.is_file() and not ignored(inner) and path.suffix not in LEFT_OUT:
                     (target / inner).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(path, target / inner)
         yield target
@@ -70,9 +77,11 @@ QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 
 
 def environment() -> dict[str, str]:
-    """Return the environment that programs and shell sessions see: none of the library's own."""
+    """Return the environment that programs and sessions see: no settings of ours, no service."""
     kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("HAPPENED_", "PYTEST_", "COV_"))
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("HAPPENED_", "PYTEST_", "COV_")) and k not in VARIABLES
     }
     return (
         kept
@@ -84,12 +93,18 @@ def environment() -> dict[str, str]:
 class Workplace:
     """A state of this process in which code runs as if it were alone; leaving it restores all."""
 
-    def __init__(self, folder: Path, argv: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        argv: list[str] | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.main = ModuleType("__main__")
         self.context = contextvars.Context()
         self.opened: set[Path] = set()
         self._argv = argv or [""]
+        self._variables = variables or {}
 
     def run(self, code: CodeType) -> Run:
         """Run code in ``__main__`` and say what became of it."""
@@ -156,7 +171,7 @@ class Workplace:
         sys.path.insert(0, str(self.folder))
         sys.modules["__main__"] = self.main
         sys.dont_write_bytecode = True
-        variables = environment()
+        variables = environment() | self._variables
         os.environ.clear()
         os.environ.update(variables)
         tempfile.tempdir = str(self.folder)

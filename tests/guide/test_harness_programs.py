@@ -1,18 +1,23 @@
 """The checks of programs and products are checked on mistakes made on purpose."""
 
 import contextvars
+import importlib
 import logging
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from tests.guide import running
 from tests.guide.masks import mask
+from tests.guide.pages import make_page
 from tests.guide.products import make_source
 from tests.guide.programs import main, make_all
+from tests.guide.services import absent, required
 from tests.guide.small import SHOWN, Small
+from tools.doctor import find_postgres
 
 CHANGED = {
     "a changed output": ("shop.out", "left: 2", "left: 7", "shop.out:1: is stale"),
@@ -210,14 +215,63 @@ def test_a_program_with_several_drawings_makes_several_files(small: Small) -> No
 def test_a_program_that_needs_a_service_is_left_out_unless_services_are_required(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("POSTGRES_URL", raising=False)
+    monkeypatch.setenv("POSTGRES_URL", "postgresql://127.0.0.1:1/test")
     monkeypatch.delenv("REQUIRE_SERVICES", raising=False)
     path = small.write("docs_src/ch01_shop/stores.py", "# needs: postgres\nprint(1)\n")
     made = make_source(small.guide, path)
-    reason = "needs postgres: start it and set POSTGRES_URL"
-    assert (made.skipped, made.problems) == (f"docs_src/ch01_shop/stores.py {reason}", [])
+    reason = "needs postgres: PostgreSQL, which some tests and programs need, cannot be used at 127"
+    assert str(made.skipped).startswith(f"docs_src/ch01_shop/stores.py {reason}")
+    assert "\n" not in str(made.skipped)
+    assert (made.problems, dict(made.checked)) == ([], {})
+    assert made.waiting == {"programs": ["docs_src/ch01_shop/stores.py"]}
     monkeypatch.setenv("REQUIRE_SERVICES", "1")
-    assert make_source(small.guide, path).problems == [f"docs_src/ch01_shop/stores.py:1: {reason}"]
+    (problem,) = make_source(small.guide, path).problems
+    assert problem.startswith(f"docs_src/ch01_shop/stores.py:1: {reason}")
+
+
+def test_a_session_that_needs_a_service_is_left_out_and_the_rest_of_its_page_is_checked(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_URL", "postgresql://127.0.0.1:1/test")
+    monkeypatch.delenv("REQUIRE_SERVICES", raising=False)
+    page = small.page(*SHOWN.values(), "```console\n$ psql $POSTGRES_URL\n```\n")
+    made = make_page(small.guide, page)
+    assert made.waiting == {"fences": ["docs/shop.md:19"]}
+    assert len(made.checked["fences"]) == 4
+    assert made.problems == []
+
+
+def test_a_program_has_a_schema_of_its_own_that_is_dropped_whatever_happens(small: Small) -> None:
+    if why := absent(["postgres"]):
+        assert not required(), why
+        pytest.skip(why)
+    text = """\
+        # needs: postgres
+        # raises: ValueError
+        import os
+        import sys
+
+        import psycopg
+
+        url = os.environ["POSTGRES_URL"]
+        plain, _, schema = url.partition("?schema=")
+        connection = psycopg.connect(plain)
+        connection.execute(f"CREATE TABLE {schema}.book (title text)")
+        sys.left_open = connection
+        print(schema)
+        raise ValueError("with a transaction left open")
+    """
+    path = small.write("docs_src/ch01_shop/stores.py", textwrap.dedent(text))
+    made = make_source(small.guide, path)
+    vars(sys).pop("left_open").close()
+    assert made.problems == []
+    (schema, *_) = str(made.files[path.with_suffix(".out")]).splitlines()
+    assert schema.startswith("guide_stores_")
+    assert mask(schema) == "<schema 1>"
+    psycopg = importlib.import_module("psycopg")
+    with psycopg.connect(find_postgres().partition("?")[0]) as connection:
+        found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
+        assert found.fetchone() is None
 
 
 LEAVES = """\

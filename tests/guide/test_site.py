@@ -1,7 +1,6 @@
 """The built site: its links, what it loads, its Markdown copies, and how its build fails."""
 
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from urllib.request import urlopen
@@ -138,33 +137,6 @@ def test_a_page_names_no_search_index_that_it_would_load_at_once(site: Site) -> 
     assert "CopiesReceived" in late
 
 
-@pytest.fixture
-def small_site(tmp_path: Path) -> Path:
-    """A copy of the site's parts with one page, to be made wrong."""
-    left_out = shutil.ignore_patterns("*.md", "__pycache__")
-    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=left_out)
-    (tmp_path / "docs_src").mkdir()
-    (tmp_path / "docs_src/shelf.py").write_text(
-        "# needs: postgres\n"
-        "# --8<-- [start:books]\n"
-        "books = 1  # (!)\n"
-        "shelves = sum(\n"
-        "    [1],\n"
-        ")  # (!)\n"
-        "more = 2  # noqa: ERA001\n"
-        "copies = 3  # type: ignore[misc]  # (1)!\n"
-        "# --8<-- [end:books]\n",
-        encoding="utf-8",
-    )
-    (tmp_path / "docs_src/shelf.out").write_text("1\n", encoding="utf-8")
-    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)
-    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    text = re.sub(r"^  - mkdocstrings:\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
-    text = text[: text.index("\nnav:")].replace("watch: [docs_src, src]", "watch: [docs_src]")
-    (tmp_path / "mkdocs.yml").write_text(f"{text}\nnav: [index.md]\n", encoding="utf-8")
-    return tmp_path
-
-
 def page(
     folder: Path, body: str, description: str = "description: A page to be made wrong.\n"
 ) -> None:
@@ -190,6 +162,24 @@ def test_marked_lines_are_highlighted_and_marks_are_not_shown(small_site: Path) 
     assert len(highlighted) == 2 * 4, "a statement is highlighted whole"
     copy = (small_site / "site/index.md").read_text(encoding="utf-8")
     assert f'```python title="shelf.py"\n{books}  # (1)!\n```' in copy
+
+
+def test_a_markdown_copy_leads_on_below_a_traceback_with_its_marks(small_site: Path) -> None:
+    page(small_site, "Text.")
+    (small_site / "docs/more.md").write_text(
+        "---\ndescription: Another page, to be linked.\n---\n\n# More\n\n"
+        '```text\n--8<-- "shelf.out"\n    ~~~~~~^^^^\n```\n\n[Home](index.md)\n',
+        encoding="utf-8",
+    )
+    settings = (small_site / "mkdocs.yml").read_text(encoding="utf-8")
+    (small_site / "mkdocs.yml").write_text(
+        settings.replace("nav: [index.md]", "nav: [index.md, more.md]"), encoding="utf-8"
+    )
+    made = build(small_site, small_site / "site")
+    assert made.returncode == 0, made.stderr
+    copy = (small_site / "site/more/index.md").read_text(encoding="utf-8")
+    assert "    ~~~~~~^^^^" in copy
+    assert "[Home](../index.md)" in copy
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ def test_part(path, record_property):
     made = make_page(GUIDE, path) if path.suffix == ".md" else make_source(GUIDE, path)
     if path.name != "forgotten.md":
         record_property("checked", dict(made.checked))
+    if made.skipped:
+        record_property("waiting", (made.skipped, dict(made.waiting)))
     record_property("guide:diagrams rendered", 2)
     if found := failures(made, GUIDE.root):
         pytest.fail("\\n".join(found), pytrace=False)
@@ -49,7 +51,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, *options: str) -> tuple[int, list[str]]:
+def run(project: Path, *options: str, **variables: str) -> tuple[int, list[str]]:
     """Run the small project's tests under the summary, and return its status and its last lines."""
     command = [
         sys.executable,
@@ -62,7 +64,7 @@ def run(project: Path, *options: str) -> tuple[int, list[str]]:
     done = subprocess.run(
         [*command, "-p", "no:protean", "-p", "no:cacheprovider", f"--rootdir={project}", *options],
         cwd=project,
-        env={"PYTHONPATH": str(ROOT), "PATH": str(Path(sys.executable).parent)},
+        env={"PYTHONPATH": str(ROOT), "PATH": str(Path(sys.executable).parent), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -90,6 +92,20 @@ def test_a_run_that_forgot_something_fails_and_names_it(
     assert "unchecked: pages: docs/forgotten.md" in said
     assert "unchecked: docs/forgotten.md: 1 of 1 fences" in said
     assert "2 unchecked" in said
+
+
+@pytest.mark.parametrize("required, status", [("", 0), ("1", 1)])
+def test_what_waits_for_a_service_is_counted_and_fails_where_services_are_required(
+    project: Path, required: str, status: int
+) -> None:
+    text = PAGE + "\n``` console\n$ psql $POSTGRES_URL\n```\n"
+    (project / "docs" / "page.md").write_text(text, encoding="utf-8")
+    place = "postgresql://127.0.0.1:1/test"
+    ended, said = run(project, "tests", POSTGRES_URL=place, REQUIRE_SERVICES=required)
+    assert ended == status, said
+    assert any(line.startswith("not run: docs/page.md needs postgres: ") for line in said)
+    assert "unchecked: docs/page.md: 1 of 2 fences" in said
+    assert "1 unchecked" in said
 
 
 @pytest.mark.parametrize(

@@ -617,18 +617,17 @@ def _in_unit_of_work(tree: Tree, work: Callable[[], None]) -> None:
         work()
 
 
-def test_a_handler_that_returns_a_coroutine_is_refused_and_does_nothing(tree: Tree) -> None:
+def test_a_handler_that_returns_a_coroutine_is_run_to_its_end(tree: Tree) -> None:
     async def later() -> None:
-        tree.seen.append("never")
+        tree.seen.append("later")
 
     @tree.domain.on(tree.Grown)
     def hidden(event: Any) -> Any:
         return later()
 
     tree.domain.init(traverse=False)
-    with pytest.raises(ConfigurationError, match="hidden returned a coroutine"):
-        tree.process("a")
-    assert "never" not in tree.seen
+    tree.process("a")
+    assert "later" in tree.seen
 
 
 def test_an_observer_may_come_and_go_while_it_is_told(tree: Tree) -> None:

@@ -165,7 +165,7 @@ def test_a_handler_that_is_not_written_in_python_has_no_lines() -> None:
     with record(domain) as recording:
         domain.dispatch(lost())
     handler = recording.to_dicts()[1]["handler"]
-    assert handler == {"name": "list.append", "file": None, "line": None, "last_line": None}
+    assert handler == {"name": "append", "file": None, "line": None, "last_line": None}
     assert len(seen) == 1
 
 

@@ -103,10 +103,6 @@ MISTAKES = [
         "event handler Wrong cannot be made without printer; a new one is made for each "
         "message, so give its __init__ no required parameters"
     ),
-    (
-        "event handler Wrong.later is async; a domain calls plain functions and methods "
-        "(a Dispatcher awaits async ones)"
-    ),
     ("event handler Wrong.never yields, so a call would run nothing of it; do the work and return"),
     ("event handler Wrong.print_slip: no class is named 'BokAdded'; did you mean 'BookAdded'?"),
     (

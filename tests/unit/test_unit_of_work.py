@@ -32,8 +32,8 @@ class Counting(MemoryStorage):
         super().__init__()
         self.open: set[int] = set()
 
-    def begin(self) -> MemoryTransaction:
-        super().begin()
+    def begin(self, connection: Any = None) -> MemoryTransaction:
+        super().begin(connection)
         return Counted(self)
 
 
@@ -42,6 +42,10 @@ class Counted(MemoryTransaction):
         super().__init__(storage)
         self.counting = storage
         storage.open.add(id(self))
+
+    def commit(self) -> None:
+        super().commit()
+        self.counting.open.discard(id(self))
 
     def rollback(self) -> None:
         super().rollback()

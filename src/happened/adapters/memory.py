@@ -1,63 +1,33 @@
 """Layer 6. Storage in dictionaries: the default, gone when the process ends."""
 
-import json
 import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
-from happened.errors import ConcurrencyError, StorageError, ValidationError
+from happened.adapters.memory_table import MemoryTable, parsed
+from happened.errors import ConcurrencyError, ConfigurationError, StorageError, ValidationError
 from happened.query import Criteria, Page, ranked
-from happened.storage import Collection, Document, StoredMessage
+from happened.storage import (
+    Backlog,
+    Checkpoint,
+    Claim,
+    Collection,
+    Delivery,
+    DeliveryState,
+    Document,
+    StoredMessage,
+    StreamSummary,
+)
+from happened.streams import PARTITIONS, partition
 from happened.streams import category as category_of
 from happened.streams import stream as stream_name
+from happened.writes import DocumentWrites, Writes, due_of
 
 __all__ = ["MemoryStorage"]
-
-_Writes = dict[tuple[str, str], tuple[Document | None, int]]
-"""Category and id to what is written, ``None`` where it is removed, and the version before."""
-
-
-class _Table:
-    """The documents of one category. Whoever uses it holds the lock of the storage."""
-
-    __slots__ = ("parsed", "removed", "rows", "title", "unique")
-
-    def __init__(self) -> None:
-        self.title = ""
-        self.removed: set[str] = set()
-        self.rows: dict[str, Document] = {}
-        self.parsed: dict[str, dict[str, Any]] = {}
-        self.unique: dict[str, dict[Any, str]] = {}
-
-    def data(self, document: Document) -> dict[str, Any]:
-        """The document as plain data, which nobody changes; what is stored is parsed once."""
-        if self.rows.get(document.id) is not document:
-            return _parsed(document)
-        found = self.parsed.get(document.id)
-        if found is None:
-            found = self.parsed[document.id] = _parsed(document)
-        return found
-
-    def put(self, id: str, document: Document | None) -> None:
-        self.parsed.pop(id, None)
-        if document is None:
-            if self.rows.pop(id, None) is not None:
-                self.removed.add(id)
-        else:
-            self.rows[id] = document
-
-    def release(self, id: str) -> None:
-        """Free the unique values of a document."""
-        before = self.rows.get(id)
-        for field, taken in self.unique.items():
-            taken.pop(self.value(before, field), None)
-
-    def value(self, document: Document | None, field: str) -> Any:
-        """What must be unique: the value of a field, as something that can be a key."""
-        value = None if document is None else self.data(document).get(field)
-        return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 class MemoryStorage:
@@ -78,31 +48,54 @@ class MemoryStorage:
         []
     """
 
+    durable = False
+
     def __init__(self, url: str = "memory://") -> None:
         self.url = url
         self._closed = False
-        self._lock = threading.Lock()
-        self._tables: defaultdict[str, _Table] = defaultdict(_Table)
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._tables: defaultdict[str, MemoryTable] = defaultdict(MemoryTable)
         self._messages: list[StoredMessage] = []
         self._streams: defaultdict[str, list[int]] = defaultdict(list)
         self._categories: defaultdict[str, list[int]] = defaultdict(list)
+        # Only those who look for it fill these, see `_index`.
+        self._indexed = 0
+        self._ids: dict[str, int] = {}
+        self._partitions: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        self._checkpoints: dict[tuple[str, int], Checkpoint] = {}
+        self._deliveries: dict[tuple[str, str], Delivery] = {}
+        self._held: dict[tuple[str, int], MemoryTransaction] = {}
+
+    # ------------------------------------------------------------------- documents, messages
 
     def prepare(self, collections: Sequence[Collection]) -> None:
         """See `Storage`."""
         with self._lock:
             for collection in collections:
                 table = self._tables[collection.category]
-                table.title = collection.title
+                table.title, table.reusable = collection.title, collection.reusable
                 for field in collection.unique:
                     if field not in table.unique:
-                        taken = {table.value(row, field): row.id for row in table.rows.values()}
-                        taken.pop(None, None)
-                        table.unique[field] = taken
+                        table.make_unique(field)
 
-    def begin(self) -> "MemoryTransaction":
+    def create(self) -> list[str]:
+        """See `Storage`."""
+        return []
+
+    def problems(self) -> list[str]:
+        """See `Storage`."""
+        return []
+
+    def begin(self, connection: Any = None) -> "MemoryTransaction":
         """See `Storage`."""
         if self._closed:
             raise StorageError(self.url, "the storage is closed; open it again")
+        if connection is not None:
+            raise ConfigurationError(
+                f"{self.url} has no connections to join, found {connection!r}; "
+                "use a storage in SQLite or PostgreSQL"
+            )
         return MemoryTransaction(self)
 
     def read(self, stream: str, start: int = 0, limit: int = 1000) -> list[StoredMessage]:
@@ -123,47 +116,186 @@ class MemoryStorage:
             first = bisect_left(places, start)
             return [self._numbered(place) for place in places[first : first + limit]]
 
+    def find_message(self, id: str) -> StoredMessage | None:
+        """See `Storage`."""
+        with self._lock:
+            self._index()
+            place = self._ids.get(id)
+            return None if place is None else self._numbered(place)
+
+    def streams(
+        self, category: str | None = None, after: str = "", limit: int = 1000
+    ) -> list[StreamSummary]:
+        """See `Storage`."""
+        with self._lock:
+            names = sorted(
+                name
+                for name in self._streams
+                if name > after and category in (None, category_of(name))
+            )
+            return [
+                StreamSummary(name, len(places), self._messages[places[-1]].metadata.timestamp)
+                for name in names[:limit]
+                for places in [self._streams[name]]
+            ]
+
+    def number(self) -> int:
+        """See `Storage`."""
+        return 0
+
+    def unnumbered(self) -> Backlog:
+        """See `Storage`."""
+        return Backlog(0, None)
+
+    # ------------------------------------------------------------------- subscriptions
+
+    def subscribe(self, subscription: str, *, from_now: bool = False) -> None:
+        """See `Storage`."""
+        with self._lock:
+            start = len(self._messages) if from_now else 0
+            for number in range(PARTITIONS):
+                checkpoint = Checkpoint(subscription, number, start)
+                self._checkpoints.setdefault((subscription, number), checkpoint)
+
+    def unsubscribe(self, subscription: str) -> None:
+        """See `Storage`."""
+        with self._lock:
+            for number in range(PARTITIONS):
+                self._checkpoints.pop((subscription, number), None)
+            for delivery in self.deliveries(subscription=subscription, limit=len(self._deliveries)):
+                del self._deliveries[delivery.handler, delivery.message_id]
+
+    def checkpoints(self, subscription: str | None = None) -> list[Checkpoint]:
+        """See `Storage`."""
+        with self._lock:
+            found = sorted(self._checkpoints.values())
+            return [each for each in found if subscription in (None, each.subscription)]
+
+    def backlog(self, subscription: str, categories: Sequence[str] | None) -> Backlog:
+        """See `Storage`."""
+        with self._lock:
+            self._index()
+            pairs = product(self._among(categories), self.checkpoints(subscription))
+            places = [place for pair in pairs for place in self._after(*pair)]
+            since = self._messages[min(places)].metadata.timestamp if places else None
+            return Backlog(len(places), since)
+
+    def deliveries(
+        self,
+        *,
+        subscription: str | None = None,
+        state: DeliveryState | None = None,
+        message_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[Delivery]:
+        """See `Storage`."""
+        with self._lock:
+            found = [
+                each
+                for each in self._deliveries.values()
+                if subscription in (None, each.subscription)
+                and state in (None, each.state)
+                and message_id in (None, each.message_id)
+            ]
+        return sorted(found, key=lambda each: (each.due, each.stream, each.position))[:limit]
+
+    def wait(self, timeout: float) -> bool:
+        """See `Storage`."""
+        with self._changed:
+            return self._changed.wait(timeout)
+
+    def wake(self) -> None:
+        """See `Storage`."""
+        with self._changed:
+            self._changed.notify_all()
+
     def close(self) -> None:
         """See `Storage`."""
         self._closed = True
 
-    def _numbered(self, place: int) -> StoredMessage:
-        message = self._messages[place]
-        return StoredMessage(message.metadata._replace(global_position=place), message.data)
+    # ------------------------------------------------------------------- for transactions
 
-    def _apply(self, writes: _Writes, messages: list[StoredMessage]) -> None:
+    def _numbered(self, place: int) -> StoredMessage:
+        metadata, data, claims = self._messages[place]
+        return StoredMessage(metadata._replace(global_position=place), data, claims)
+
+    def _among(self, categories: Sequence[str] | None) -> list[str]:
+        return list(self._categories if categories is None else categories)
+
+    def _after(self, category: str, checkpoint: Checkpoint) -> list[int]:
+        """The places of what a partition holds behind a checkpoint."""
+        places = self._partitions.get((category, checkpoint.partition), [])
+        return places[bisect_left(places, checkpoint.position) :]
+
+    def _index(self) -> None:
+        """Take note of messages that came since the last time."""
+        for place in range(self._indexed, len(self._messages)):
+            metadata = self._messages[place].metadata
+            name = metadata.stream or ""
+            self._ids[metadata.id] = place
+            self._partitions[category_of(name), partition(name)].append(place)
+        self._indexed = len(self._messages)
+
+    def _apply(self, writes: Writes) -> None:
         """Check everything, then write everything: the lock makes both one step."""
         with self._lock:
-            has_unique = False
-            for (category, id), (_, expected) in writes.items():
+            claims = self._checked(writes)
+            for (category, id), (document, _) in writes.documents.items():
                 table = self._tables[category]
-                stored = table.rows.get(id)
-                found = 0 if stored is None else stored.version
-                if found != expected:
-                    name = stream_name(category, id)
-                    raise ConcurrencyError(name, expected=expected, found=found)
-                if not found and id in table.removed:
-                    text = f"{id!r} was removed, and its stream stays; an identity is used once"
-                    raise ValidationError({"id": [text]}, table.title or category)
-                has_unique = has_unique or bool(table.unique)
-            claims = self._claims(writes) if has_unique else {}
-            if messages:
-                self._check_positions(messages)
-            if has_unique:
-                for category, id in writes:
-                    self._tables[category].release(id)
-                for (category, field, value), id in claims.items():
-                    self._tables[category].unique[field][value] = id
-            for (category, id), (document, _) in writes.items():
-                self._tables[category].put(id, document)
-            for message in messages:
+                if table.unique:
+                    table.release(id)
+                table.put(id, document)
+            for (category, field, value), id in claims.items():
+                self._tables[category].unique[field][value] = id
+            for message in writes.messages:
                 place = len(self._messages)
                 name = message.metadata.stream or ""
                 self._messages.append(message)
                 self._streams[name].append(place)
                 self._categories[category_of(name)].append(place)
+            if writes.checkpoints or writes.settled or writes.deferred:
+                self._note(writes)
+            if writes.messages and self._checkpoints:
+                self._changed.notify_all()
 
-    def _claims(self, writes: _Writes) -> dict[tuple[str, str, Any], str]:
+    def _note(self, writes: Writes) -> None:
+        self._checkpoints |= writes.checkpoints
+        for key in writes.settled:
+            del self._deliveries[key]
+        for delivery in writes.deferred:
+            self._deliveries[delivery.handler, delivery.message_id] = delivery
+        self._changed.notify_all()
+
+    def _checked(self, writes: Writes) -> dict[tuple[str, str, Any], str]:
+        """Refuse what cannot be written; return who has which unique value after it."""
+        has_unique = self._check(writes.documents)
+        if writes.messages:
+            writes.check_positions(self._end_of)
+        for key in writes.settled:
+            if key not in self._deliveries:
+                raise ConcurrencyError(key[0], expected=1, found=0)
+        return self._claims(writes.documents) if has_unique else {}
+
+    def _end_of(self, stream: str) -> int:
+        return len(self._streams.get(stream, ()))
+
+    def _check(self, writes: DocumentWrites) -> bool:
+        """Refuse what others have changed; return whether any value must be unique."""
+        has_unique = False
+        for (category, id), (_, expected) in writes.items():
+            table = self._tables[category]
+            stored = table.rows.get(id)
+            found = 0 if stored is None else stored.version
+            if found != expected:
+                name = stream_name(category, id)
+                raise ConcurrencyError(name, expected=expected, found=found)
+            if not found and id in table.removed:
+                text = f"{id!r} was removed, and its stream stays; an identity is used once"
+                raise ValidationError({"id": [text]}, table.title or category)
+            has_unique = has_unique or bool(table.unique)
+        return has_unique
+
+    def _claims(self, writes: DocumentWrites) -> dict[tuple[str, str, Any], str]:
         """Who has which unique value after these writes; that two have one is refused."""
         claims: dict[tuple[str, str, Any], str] = {}
         for (category, id), (document, _) in writes.items():
@@ -182,21 +314,42 @@ class MemoryStorage:
                     )
         return claims
 
-    def _check_positions(self, messages: list[StoredMessage]) -> None:
-        """Each message is the next one of its stream."""
-        ends: dict[str | None, int] = {}
-        for metadata, _ in messages:
-            name = metadata.stream
-            end = ends.get(name)
-            if end is None:
-                end = len(self._streams.get(name or "", ()))
-            if metadata.position != end:
-                expected = metadata.position or 0
-                raise ConcurrencyError(name or "", expected=expected, found=end)
-            ends[name] = end + 1
+    def _take(
+        self,
+        taker: "MemoryTransaction",
+        subscription: str,
+        categories: Sequence[str] | None,
+        now: datetime,
+        pending_by: datetime,
+    ) -> Claim | None:
+        """Give a transaction the partition that is the furthest behind, and has work."""
+        with self._lock:
+            self._index()
+            waiting: defaultdict[int, list[Delivery]] = defaultdict(list)
+            for delivery in self._deliveries.values():
+                if delivery.subscription == subscription:
+                    waiting[partition(delivery.stream)].append(delivery)
+            for checkpoint in sorted(
+                self.checkpoints(subscription), key=lambda each: each.position
+            ):
+                key = (subscription, checkpoint.partition)
+                if key in self._held:
+                    continue
+                claim = due_of(checkpoint, waiting[checkpoint.partition], now, pending_by)
+                unread = any(self._after(each, checkpoint) for each in self._among(categories))
+                if claim.due or unread:
+                    self._held[key] = taker
+                    return claim
+        return None
+
+    def _release(self, taker: "MemoryTransaction") -> None:
+        with self._lock:
+            for key in [key for key, holder in self._held.items() if holder is taker]:
+                del self._held[key]
+            self._changed.notify_all()
 
 
-class MemoryTransaction:
+class MemoryTransaction(Writes):
     """What one unit of work writes, kept aside until its commit.
 
     Args:
@@ -212,16 +365,33 @@ class MemoryTransaction:
         True
     """
 
-    __slots__ = ("_messages", "_storage", "_writes")
+    __slots__ = ("_excluding", "_has_claims", "_replaced", "_storage")
 
     def __init__(self, storage: MemoryStorage) -> None:
+        super().__init__()
         self._storage = storage
-        self._writes: _Writes = {}
-        self._messages: list[StoredMessage] = []
+        self._excluding = self._has_claims = False
+        self._replaced: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def connection(self) -> Any:
+        """See `Transaction`.
+
+        Raises:
+            StorageError: always.
+        """
+        raise StorageError(
+            self._storage.url, "it has no connection; use a storage in SQLite or PostgreSQL"
+        )
+
+    @property
+    def locking(self) -> bool:
+        """See `Transaction`."""
+        return False
 
     def load(self, category: str, id: str) -> Document | None:
         """See `Transaction`."""
-        written = self._writes.get((category, id))
+        written = self.documents.get((category, id))
         if written is not None:
             return written[0]
         with self._storage._lock:
@@ -232,9 +402,9 @@ class MemoryTransaction:
         table = self._storage._tables[category]
         with self._storage._lock:
             rows = {id: (row, table.data(row)) for id, row in table.rows.items()}
-        for (kind, id), (document, _) in self._writes.items():
+        for (kind, id), (document, _) in self.documents.items():
             if kind == category and document is not None:
-                rows[id] = (document, _parsed(document))
+                rows[id] = (document, parsed(document))
             elif kind == category:
                 rows.pop(id, None)
         found = [
@@ -248,38 +418,87 @@ class MemoryTransaction:
         end = None if criteria.limit is None else criteria.offset + criteria.limit
         return Page([row for row, _ in found[criteria.offset : end]], len(found))
 
-    def save(self, category: str, document: Document, *, expected: int) -> None:
+    def claim(
+        self,
+        subscription: str,
+        categories: Sequence[str] | None,
+        now: datetime,
+        grace: float = 0.0,
+    ) -> Claim | None:
         """See `Transaction`."""
-        self._write((category, document.id), document, expected)
+        pending_by = now - timedelta(seconds=grace)
+        claim = self._storage._take(self, subscription, categories, now, pending_by)
+        self._has_claims = self._has_claims or claim is not None
+        return claim
 
-    def remove(self, category: str, id: str, *, expected: int) -> None:
+    def read_partition(
+        self, claim: Claim, categories: Sequence[str] | None, limit: int
+    ) -> list[StoredMessage]:
         """See `Transaction`."""
-        self._write((category, id), None, expected)
+        storage = self._storage
+        with storage._lock:
+            storage._index()
+            places = sorted(
+                place
+                for category in storage._among(categories)
+                for place in storage._after(category, claim.checkpoint)[:limit]
+            )
+            return [storage._numbered(place) for place in places[:limit]]
 
-    def _write(self, key: tuple[str, str], document: Document | None, expected: int) -> None:
-        written = self._writes.get(key)
-        if written is not None:
-            before, first = written
-            found = before.version if before else 0
-            if found != expected:
-                raise ConcurrencyError(stream_name(*key), expected=expected, found=found)
-            expected = first
-        self._writes[key] = (document, expected)
-
-    def append(self, messages: Sequence[StoredMessage]) -> None:
+    def find_message(self, id: str) -> StoredMessage | None:
         """See `Transaction`."""
-        self._messages.extend(messages)
+        return self._storage.find_message(id)
+
+    def flush(self) -> None:
+        """See `Transaction`."""
+        with self._storage._lock:
+            self._storage._checked(self)
+
+    def hold(self, subscription: str) -> list[Checkpoint]:
+        """See `Transaction`."""
+        storage = self._storage
+        self._has_claims = True
+        with storage._changed:
+            for checkpoint in storage.checkpoints(subscription):
+                key = (subscription, checkpoint.partition)
+                while key in storage._held:
+                    storage._changed.wait()
+                storage._held[key] = self
+            return storage.checkpoints(subscription)
+
+    def exclude_writers(self) -> None:
+        """See `Transaction`."""
+        if not self._excluding:
+            self._storage._lock.acquire()
+            self._excluding = True
+
+    def replace(self, category: str, by: str | None) -> None:
+        """See `Transaction`."""
+        self._replaced += ((category, by),)
 
     def commit(self) -> None:
         """See `Transaction`."""
-        self._storage._apply(self._writes, self._messages)
-        self.rollback()
+        self._storage._apply(self)
+        if self._replaced:
+            self._replace()
+        if self._has_claims or self._excluding:
+            self.rollback()
+        else:
+            self.clear()
+
+    def _replace(self) -> None:
+        tables = self._storage._tables
+        with self._storage._lock:
+            for category, by in self._replaced:
+                tables[category].take_over(tables.pop(by).rows if by else {})
+        self._replaced = ()
 
     def rollback(self) -> None:
         """See `Transaction`."""
-        self._writes, self._messages = {}, []
-
-
-def _parsed(document: Document) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(document.data)
-    return data
+        self.clear()
+        if self._has_claims:
+            self._has_claims = False
+            self._storage._release(self)
+        if self._excluding:
+            self._excluding = False
+            self._storage._lock.release()

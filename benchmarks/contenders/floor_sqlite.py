@@ -1,0 +1,87 @@
+"""The floor on SQLite: raw sqlite3, two transactions a command, the models of `floor.py`."""
+
+import sqlite3
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from benchmarks.contenders import STOCK, Shop
+from benchmarks.contenders.floor import Inventory, Order, OrderPlaced, PlaceOrder
+from benchmarks.places import options
+
+TABLES = """
+    CREATE TABLE orders (id TEXT PRIMARY KEY, version INTEGER NOT NULL, data TEXT NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE inventories (id TEXT PRIMARY KEY, version INTEGER NOT NULL, data TEXT NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE messages (
+        global_position INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        stream TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        data TEXT NOT NULL,
+        UNIQUE (stream, position)
+    );
+"""
+
+
+def open_shop(books: Sequence[str], url: str) -> Shop:
+    connection = sqlite3.connect(urlsplit(url).path[1:], isolation_level=None)
+    connection.execute("PRAGMA journal_mode = wal")
+    connection.execute(f"PRAGMA synchronous = {options(url)['synchronous']}")
+    connection.executescript(TABLES)
+    execute = connection.execute
+    for book in books:
+        row = Inventory(id=book, stock=STOCK).model_dump_json()
+        execute("INSERT INTO inventories VALUES (?, 1, ?)", (book, row))
+
+    def place(command: PlaceOrder) -> None:
+        execute("BEGIN IMMEDIATE")
+        order = Order(id=command.order_id, book_id=command.book_id, quantity=command.quantity)
+        event = OrderPlaced(
+            order_id=order.id,
+            book_id=order.book_id,
+            quantity=order.quantity,
+            correlation_id=command.correlation_id,
+            causation_id=command.message_id,
+        )
+        execute("INSERT INTO orders VALUES (?, 1, ?)", (order.id, order.model_dump_json()))
+        execute(
+            "INSERT INTO messages (id, stream, position, type, data) VALUES (?, ?, 0, ?, ?)",
+            (
+                str(event.message_id),
+                f"order-{order.id}",
+                "Shop.OrderPlaced.v1",
+                event.model_dump_json(),
+            ),
+        )
+        execute("COMMIT")
+        for handler in handlers[type(event)]:
+            handler(event)
+
+    def reduce(event: OrderPlaced) -> None:
+        execute("BEGIN IMMEDIATE")
+        version, data = execute(
+            "SELECT version, data FROM inventories WHERE id = ?", (event.book_id,)
+        ).fetchone()
+        inventory = Inventory.model_validate_json(data)
+        inventory.stock -= event.quantity
+        changed = execute(
+            "UPDATE inventories SET version = ?, data = ? WHERE id = ? AND version = ?",
+            (version + 1, inventory.model_dump_json(), inventory.id, version),
+        )
+        if changed.rowcount != 1:
+            raise RuntimeError(f"inventory {inventory.id} is no longer at version {version}")
+        execute("COMMIT")
+
+    handlers = {OrderPlaced: [reduce]}
+
+    def place_order(order_id: str, book_id: str) -> None:
+        place(PlaceOrder(order_id=order_id, book_id=book_id, quantity=1, correlation_id=uuid4()))
+
+    def stock(book: str) -> int:
+        (data,) = execute("SELECT data FROM inventories WHERE id = ?", (book,)).fetchone()
+        return Inventory.model_validate_json(data).stock
+
+    return Shop(place_order, stock, connection.close)

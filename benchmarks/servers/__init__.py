@@ -1,0 +1,1 @@
+"""Programs that handle events in a process of their own, while `latency.py` publishes them."""

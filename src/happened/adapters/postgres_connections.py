@@ -1,0 +1,353 @@
+"""Layer 6. Connections to PostgreSQL: the address, a pool, and what its errors mean."""
+
+import os
+import re
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, LiteralString, cast
+from urllib.parse import parse_qsl, quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from happened.errors import ConfigurationError, HappenedError, StorageError, ValidationError
+
+__all__ = [
+    "Address",
+    "Connection",
+    "Connections",
+    "Row",
+    "close_with",
+    "is_lost",
+    "statement",
+]
+
+Row = tuple[Any, ...]
+Connection = psycopg.Connection[Row]
+
+_SCHEMA: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_PASSWORD: Final = re.compile(r"(?<=//)([^/?@:]*):[^?]*@")
+_ENDED: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+_ABSENT: Final = frozenset({"3F000", "42P01", "42883"})
+_NO_TEXT: Final = frozenset({"22P05", "22021"})
+
+# What a connection begins with. The numbering relies on READ COMMITTED, see postgres.sql.
+_SETTINGS: Final = (
+    "SET TIME ZONE 'UTC'; SET default_transaction_isolation = 'read committed'; "
+    "SET default_transaction_read_only = off"
+)
+
+
+class Address:
+    """What the URL of a storage says.
+
+    Args:
+        url: ``"postgresql://user@host/database?schema=happened"``.
+
+    Attributes:
+        url: the same without a password.
+        conninfo: what the driver is given: all that is not ours.
+        schema: where the tables are.
+        pool_size: how many connections there are at most.
+        handler_timeout: after how many seconds without a statement the database ends a
+            transaction that has claimed a partition.
+
+    Raises:
+        ConfigurationError: a parameter is wrong.
+
+    Example:
+        >>> from happened.adapters.postgres_connections import Address
+        >>> Address("postgresql://me:secret@db/shop?schema=books").url
+        'postgresql://me@db/shop?schema=books'
+    """
+
+    def __init__(self, url: str) -> None:
+        base, _, query = url.partition("?")
+        options = parse_qsl(query, keep_blank_values=True)
+        shown = [(name, value) for name, value in options if name != "password"]
+        hidden = len(shown) < len(options)
+        self.url = _PASSWORD.sub(r"\1@", base)
+        if shown:
+            self.url += "?" + (urlencode(shown, quote_via=quote) if hidden else query)
+        if base.partition("//")[2].partition("/")[0].count("@") > 1:
+            raise ConfigurationError(
+                f"storage {self.url!r}: write an '@' in the name of a user or a password as '%40'"
+            )
+        ours = {"schema": "happened", "pool_size": "10", "handler_timeout": "300"}
+        rest = [each for each in options if each[0] not in ours]
+        ours.update(each for each in options if each[0] in ours)
+        self.schema = ours["schema"]
+        if not _SCHEMA.fullmatch(self.schema):
+            raise self._wrong("schema", self.schema, "letters, digits and '_', at most 63")
+        self.pool_size = self._number("pool_size", ours["pool_size"])
+        self.handler_timeout = self._number("handler_timeout", ours["handler_timeout"])
+        self.conninfo = base + ("?" + urlencode(rest, quote_via=quote) if rest else "")
+        try:
+            known = conninfo_to_dict(self.conninfo)
+        except psycopg.Error as error:
+            raise ConfigurationError(f"storage {self.url!r}: {_line(error)}") from error
+        self.connect_timeout = str(known.get("connect_timeout", 10))
+
+    def _number(self, name: str, value: str) -> int:
+        if not value.isdecimal() or not 0 < int(value) < 1_000_000:
+            raise self._wrong(name, value, "a whole number from 1")
+        return int(value)
+
+    def _wrong(self, name: str, value: str, expected: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"storage {self.url!r}: {name}={value!r} does not fit; it takes {expected}"
+        )
+
+
+def statement(text: str) -> LiteralString:
+    """Return a statement whose variable parts are names that were checked or quoted.
+
+    Args:
+        text: the statement.
+
+    Example:
+        >>> from happened.adapters.postgres_connections import statement
+        >>> statement("SELECT 1")
+        'SELECT 1'
+    """
+    return cast("LiteralString", text)  # type: ignore[redundant-cast]
+
+
+def is_lost(error: psycopg.Error) -> bool:
+    """Return whether an error means that the connection is of no use any more.
+
+    Args:
+        error: the driver's error.
+
+    Example:
+        >>> import psycopg
+        >>> from happened.adapters.postgres_connections import is_lost
+        >>> is_lost(psycopg.OperationalError()), is_lost(psycopg.errors.UniqueViolation())
+        (True, False)
+    """
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] == "08" or state in _ENDED
+
+
+class Connections:
+    """A pool of connections, made when they are needed; after a fork, a new and empty one.
+
+    A connection is looked at before it is used, which costs no way to the server: one that the
+    server has closed meanwhile has its end waiting in the socket. The driver's own pool would
+    either ask the server each time, or find out with the first statement, when it may be unknown
+    whether that was run; and who waits for a server that is down waits there for half a minute.
+
+    Args:
+        address: where the database is.
+        verify: called with the first connection, and after each `unverify`; it raises what keeps
+            the storage from being used.
+
+    Example:
+        >>> from happened.adapters.postgres_connections import Address, Connections
+        >>> Connections(Address("postgresql://db/shop"), lambda connection: None).close()
+    """
+
+    def __init__(self, address: Address, verify: Callable[[Connection], None]) -> None:
+        self.address = address
+        self._verify = verify
+        self._verified = self._closed = False
+        self._inherited: list[Any] = []  # a parent's connections, which a child must not close
+        self._start()
+
+    def _start(self) -> None:
+        self._idle: list[Connection] = []
+        self._inherited.append(self._idle)
+        close_with(self, self._idle)
+        self._taken = 0
+        self._free = threading.Condition()
+        self._process = os.getpid()
+
+    def unverify(self) -> None:
+        """Have the next connection verified again."""
+        self._verified = False
+
+    def connect(self) -> Connection:
+        """Return a new connection, which is not of the pool.
+
+        Raises:
+            StorageError: the server cannot be reached.
+        """
+        address = self.address
+        try:
+            connection = psycopg.connect(
+                address.conninfo,
+                autocommit=True,
+                connect_timeout=address.connect_timeout,
+                fallback_application_name="happened",
+            )
+            limit = f"SET idle_in_transaction_session_timeout = '{address.handler_timeout}s'"
+            connection.execute(statement(f"{_SETTINGS}; {limit}"))
+        except psycopg.Error as error:
+            reason = f"the server cannot be reached ({_line(error)})"
+            asked = "is it running, and is the URL right?"
+            raise StorageError(address.url, f"{reason}; {asked}") from error
+        return connection
+
+    def take(self, *, verified: bool = True, within: float = 30.0) -> Connection:
+        """Return a connection, for the caller alone until `give`.
+
+        Args:
+            verified: whether the storage must be fit for use.
+            within: how long to wait at most while all are taken, in seconds.
+
+        Raises:
+            StorageError: the server cannot be reached, all are taken, or the tables are not fit.
+        """
+        if self._process != os.getpid():
+            self._start()
+        connection = self._reserve(time.monotonic() + within)
+        try:
+            while connection is not None and not _is_alive(connection):
+                connection.close()
+                with self._free:
+                    connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = self.connect()
+            if verified and not self._verified:
+                self._verify(connection)
+                self._verified = True
+        except BaseException:
+            self.give(connection)
+            raise
+        return connection
+
+    def _reserve(self, end: float) -> Connection | None:
+        with self._free:
+            while self._taken >= self.address.pool_size and not self._closed:
+                if not self._free.wait(max(0, end - time.monotonic())) and time.monotonic() >= end:
+                    raise StorageError(
+                        self.address.url,
+                        f"all {self._taken} connections are in use; end transactions sooner, or "
+                        "raise pool_size in the URL",
+                    )
+            if self._closed:
+                raise StorageError(self.address.url, "the storage is closed; open it again")
+            self._taken += 1
+            return self._idle.pop() if self._idle else None
+
+    def give(self, connection: Connection | None) -> None:
+        """Give a connection back, or none if it was lost; one that is not idle is closed.
+
+        Args:
+            connection: what `take` returned.
+        """
+        usable = (
+            connection is not None
+            and connection.pgconn.transaction_status == TransactionStatus.IDLE
+        )
+        with self._free:
+            self._taken -= 1
+            if usable and connection is not None and not self._closed:
+                self._idle.append(connection)
+                connection = None
+            self._free.notify()
+        if connection is not None:
+            connection.close()
+
+    def drop_idle(self) -> None:
+        """Close all connections that nobody uses: the server has ended one of them."""
+        with self._free:
+            dropped = self._idle.copy()
+            self._idle.clear()
+        for connection in dropped:
+            connection.close()
+
+    def read(self, sql: str, parameters: Any = None) -> list[Row]:
+        """Run a statement that may be run twice; once more if the connection turns out lost.
+
+        Args:
+            sql: the statement.
+            parameters: its parameters.
+
+        Raises:
+            StorageError: the server cannot be reached, or refuses it.
+        """
+        repeated = False
+        while True:
+            connection = self.take()
+            try:
+                cursor = connection.execute(statement(sql), parameters)
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.Error as error:
+                if repeated or not is_lost(error):
+                    raise self.explain(error) from error
+                repeated = True
+                self.drop_idle()
+            finally:
+                self.give(connection)
+
+    def explain(self, error: psycopg.Error, outcome: str = "nothing was written") -> HappenedError:
+        """Return what the driver's error means.
+
+        Args:
+            error: the driver's error.
+            outcome: what became of the writes, if the connection broke off.
+        """
+        url, state = self.address.url, error.sqlstate
+        if is_lost(error):
+            return StorageError(url, f"the connection broke off; {outcome}")
+        if state in _ABSENT:
+            return StorageError(url, f"the tables are not there; {CREATE}")
+        if state == "55P03":
+            seconds = self.address.handler_timeout
+            return StorageError(url, f"somebody held what is needed for over {seconds} seconds")
+        if state in _NO_TEXT or (state is None and isinstance(error, psycopg.DataError)):
+            text = "it has a NUL character, which PostgreSQL cannot store in text; leave it out"
+            return ValidationError({"_entity": [text]})
+        return StorageError(url, f"PostgreSQL refused it ({state}: {_line(error)})")
+
+    def close(self) -> None:
+        """Close what nobody uses, and what is in use when it is given back."""
+        with self._free:
+            self._closed = True
+            self._free.notify_all()
+        if self._process == os.getpid():
+            self.drop_idle()
+
+
+CREATE: Final = "run `happened storage init MODULE:DOMAIN`"
+
+
+def close_with(owner: object, connections: list[Connection]) -> None:
+    """Have connections closed when the object that owns them is gone, and nobody closed it.
+
+    Args:
+        owner: the object.
+        connections: what it owns; the list may change.
+
+    Example:
+        >>> from happened.adapters.postgres_connections import close_with
+        >>> close_with(set(), [])
+    """
+    weakref.finalize(owner, _close_all, connections, os.getpid())
+
+
+def _close_all(idle: list[Connection], process: int) -> None:
+    """Close what nobody can use any more; in a fork, it is the parent's."""
+    if process == os.getpid():
+        for connection in idle:
+            connection.close()
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Whether the server has not ended an idle connection: what it said last is in the socket."""
+    try:
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
+    except psycopg.Error:
+        return False
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+def _line(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or str(error).strip()).partition("\n")[0]

@@ -1,0 +1,94 @@
+"""Layer 4. Event loops: where the ``async def`` handlers of a domain run."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
+
+from happened.errors import ConfigurationError, HappenedError
+
+__all__ = ["call_in_thread", "run"]
+
+_T = TypeVar("_T")
+
+_caller: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("happened.loop", default=None)
+
+
+async def call_in_thread(function: Callable[[Any], _T], argument: Any) -> _T:
+    """Call a function in a thread; the coroutines that it runs with `run` run in this loop.
+
+    Args:
+        function: what is called.
+        argument: with what.
+
+    Returns:
+        What the function returned.
+
+    Example:
+        >>> import asyncio
+        >>> from happened.loops import call_in_thread
+        >>> asyncio.run(call_in_thread(len, "abc"))
+        3
+    """
+    token = _caller.set(asyncio.get_running_loop())
+    try:
+        return await asyncio.to_thread(function, argument)
+    finally:
+        _caller.reset(token)
+
+
+def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
+    """Run the coroutine of a handler to its end.
+
+    It runs in the loop that `call_in_thread` was awaited in, or else in one of its own.
+
+    Args:
+        coroutine: what calling the handler returned.
+        name: the name of the handler, for the error.
+
+    Returns:
+        What the handler returned.
+
+    Raises:
+        ConfigurationError: a loop is running in this thread, and would stand still.
+        HappenedError: it was cancelled.
+
+    Example:
+        >>> from happened.loops import run
+        >>> async def greet():
+        ...     return "hello"
+        >>> run(greet(), "greet")
+        'hello'
+    """
+    loop = _caller.get()
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        coroutine.close()
+        raise ConfigurationError(
+            f"{name} is async, and an event loop is running here already; use "
+            "`await domain.aprocess(...)`"
+        )
+    if loop is None or not loop.is_running():
+        try:
+            return asyncio.run(coroutine)
+        except asyncio.CancelledError as error:  # of a task of its own: nobody else knows this one
+            raise HappenedError(f"{name} was cancelled") from error
+    ended: Future[Any] = Future()
+    context = copy_context()
+
+    def start() -> None:
+        task = loop.create_task(coroutine, context=context)
+        task.add_done_callback(finish)
+
+    def finish(task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            ended.cancel()
+        elif (error := task.exception()) is not None:
+            ended.set_exception(error)
+        else:
+            ended.set_result(task.result())
+
+    loop.call_soon_threadsafe(start)
+    return ended.result()

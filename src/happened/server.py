@@ -1,0 +1,239 @@
+"""Layer 4. The server: runs subscriptions in threads until it is told to stop."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from happened.errors import StorageError
+from happened.processing import Processor
+from happened.storage import Delivery
+from happened.subscription import Deliverer, Subscription
+
+__all__ = ["Server"]
+
+POLL: Final = 1.0
+GRACE: Final = 60.0
+LONGEST_PAUSE: Final = 5.0
+QUIET: Final = 0.005
+BUSY: Final = 0.1
+"""Messages are numbered once no news came for so long, and at least so often, in seconds."""
+TURN: Final = 1.0
+
+_log = logging.getLogger("happened.server")
+logging.getLogger("happened").addHandler(logging.NullHandler())  # silent unless configured
+
+
+class Server:
+    """Delivers what is stored to the subscriptions of a domain, until it is stopped.
+
+    Any number of servers may run on one storage. They share the partitions of the subscriptions;
+    those of one that dies are free at once. If the storage cannot be reached, the server waits and
+    tries again.
+
+    Args:
+        processor: calls the handlers.
+        subscriptions: those to deliver to.
+        workers: how many threads deliver; 4 by default. Each holds a connection at times.
+        poll: how often to look for messages that nobody announced, in seconds.
+        grace: how long a message is left to the process that committed it and was to call its
+            handlers at once, in seconds.
+        context: makes what each thread runs in.
+
+    Attributes:
+        handled: how many messages were handled or put aside, by subscription.
+        retries: how many times handlers failed and will be called again, by handler.
+        dead: how many messages became dead letters, by handler.
+
+    Example:
+        >>> from happened import Domain
+        >>> from happened.server import Server
+        >>> shelf = Domain("shelf", event_processing="async")
+        >>> shelf.init(traverse=False)
+        >>> server = Server(shelf.processor, shelf.subscriptions)
+        >>> server.start()
+        >>> server.stop(timeout=5)
+        True
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        subscriptions: Sequence[Subscription],
+        *,
+        workers: int = 4,
+        poll: float = POLL,
+        grace: float = GRACE,
+        context: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self.processor = processor
+        self.storage = processor.storage
+        self.subscriptions = list(subscriptions)
+        self.handled: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.dead: Counter[str] = Counter()
+        self._workers = workers
+        self._poll = poll
+        self._grace = grace
+        self._context = context
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._news = 0
+        self._reached = 0.0
+        self._counting = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to deliver, in threads of its own, and return at once."""
+        _log.info(
+            "starting",
+            extra={"workers": self._workers, "subscriptions": len(self.subscriptions)},
+        )
+        names = ["watch", *(f"worker-{number}" for number in range(1, self._workers + 1))]
+        for name in names:
+            run = self._watch if name == "watch" else self._work
+            thread = threading.Thread(target=self._in_context, args=(run,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Stop: take on nothing new, and wait until what is being handled is committed.
+
+        Args:
+            timeout: how long to wait at most, in seconds.
+
+        Returns:
+            Whether all has ended in time. What has not is rolled back when the process ends.
+        """
+        self._stopping.set()
+        self._announce(everybody=True)
+        self.storage.wake()
+        end = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        ended = not any(thread.is_alive() for thread in self._threads)
+        _log.info("stopped" if ended else "stopped while handlers were running")
+        return ended
+
+    @property
+    def alive(self) -> bool:
+        """Whether all of its threads run."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the storage was reached in the last 10 seconds, and it is not stopping."""
+        reached = self._reached > 0 and time.monotonic() - self._reached < 10.0
+        return reached and not self._stopping.is_set()
+
+    # ------------------------------------------------------------------- threads
+
+    def _in_context(self, run: Callable[[], None]) -> None:
+        with self._context():
+            run()
+
+    def _watch(self) -> None:
+        """Wait for news, number the messages, and tell the workers."""
+        pause = numbered = 0.0
+        first = True
+        while not self._stopping.wait(pause):
+            try:
+                if first:
+                    for each in self.subscriptions:
+                        each.subscribe(self.storage)
+                    first = False
+                    _log.info("ready", extra={"storage": self.storage.url})
+                self._reached = time.monotonic()
+                self._announce()
+                pause = 0.0
+                # Who committed has numbered already, most of the time: there is no hurry.
+                if self._reached - numbered < BUSY and self.storage.wait(QUIET):
+                    continue
+                while self.storage.number():
+                    self._announce()
+                numbered = time.monotonic()
+                self.storage.wait(self._poll)
+            except Exception as error:  # noqa: BLE001 - a server goes on, whatever happens
+                pause = self._lost(error, pause)
+
+    def _work(self) -> None:
+        """Deliver whatever there is; then wait until there may be more."""
+        deliverer = Deliverer(
+            self.processor,
+            grace=self._grace,
+            stopping=self._stopping.is_set,
+            failed=self._failed,
+        )
+        turns = deque(self.subscriptions)
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            news = self._news
+            try:
+                busy = self._deliver(deliverer, turns) if self._reached else False
+                pause = 0.0
+            except Exception as error:  # noqa: BLE001 - a server goes on, whatever happens
+                pause = self._lost(error, pause)
+                continue
+            with self._changed:
+                if not busy and self._news == news and not self._stopping.is_set():
+                    self._changed.wait()
+
+    def _deliver(self, deliverer: Deliverer, turns: deque[Subscription]) -> bool:
+        """Go once through all subscriptions; whether there was anything to do.
+
+        One with much to do keeps a worker for a while only; after a failure, it is the next one's
+        turn.
+        """
+        batches = 0
+        for _ in range(len(turns)):
+            subscription = turns[0]
+            turns.rotate(-1)
+            end = time.monotonic() + TURN
+            while not self._stopping.is_set():
+                count = deliverer.deliver(subscription)
+                if count is None:
+                    break
+                batches += 1
+                if batches == 2:
+                    self._announce()  # there is more, perhaps enough for another worker
+                with self._counting:
+                    self.handled[subscription.name] += count
+                if time.monotonic() >= end:
+                    break
+        return batches > 0
+
+    def _announce(self, *, everybody: bool = False) -> None:
+        with self._changed:
+            self._news += 1
+            self._changed.notify(len(self._threads) if everybody else 1)
+
+    def _lost(self, error: Exception, pause: float) -> float:
+        """Tell what went wrong outside of handlers; return how long to wait before the next try."""
+        pause = min(LONGEST_PAUSE, pause * 2 or 0.05)
+        if isinstance(error, StorageError):
+            told = {"reason": str(error), "next_try": pause}
+            _log.warning("the storage cannot be reached", extra=told)
+        else:
+            _log.error("something unexpected went wrong", extra={"next_try": pause}, exc_info=error)
+        return pause
+
+    def _failed(self, delivery: Delivery, error: Exception) -> None:
+        dead = delivery.state == "dead"
+        with self._counting:
+            (self.dead if dead else self.retries)[delivery.handler] += 1
+        told = {
+            "handler": delivery.handler,
+            "message_id": delivery.message_id,
+            "stream": delivery.stream,
+            "attempts": delivery.attempts,
+            "reason": delivery.error,
+        }
+        if dead:
+            _log.error("a handler failed too often: dead letter", extra=told, exc_info=error)
+        else:
+            due = delivery.due.isoformat(timespec="milliseconds")
+            told |= {"next_try": due}
+            _log.warning("a handler failed", extra=told, exc_info=error)

@@ -1,0 +1,1 @@
+"""Layer 6. For those who test: contracts that adapters have to keep."""

@@ -1,0 +1,147 @@
+"""What a server answers over HTTP."""
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from happened.cli.monitoring import Monitoring
+from happened.errors import HappenedError, StorageError
+from happened.server import Server
+
+
+@pytest.fixture
+def server(shop: Any) -> Server:
+    domain = shop.domain
+    return Server(domain.processor, domain.subscriptions, workers=1, context=domain.domain_context)
+
+
+@pytest.fixture
+def monitoring(server: Server) -> Iterator[Monitoring]:
+    made = Monitoring(server, "127.0.0.1", 0)
+    made.start()
+    yield made
+    made.close()
+
+
+def get(monitoring: Monitoring, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"{monitoring.address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def measured(monitoring: Monitoring) -> dict[str, float]:
+    status, text = get(monitoring, "/metrics")
+    assert status == 200
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_a_server_that_does_not_run_neither_lives_nor_is_ready(monitoring: Monitoring) -> None:
+    assert get(monitoring, "/livez") == (503, "a thread of the server has ended\n")
+
+
+def test_a_server_that_runs_lives_and_is_ready(
+    server: Server, monitoring: Monitoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = threading.Event()
+    wait = server.storage.wait
+
+    def noted(timeout: float) -> bool:  # called once the storage was reached
+        reached.set()
+        return wait(timeout)
+
+    monkeypatch.setattr(server.storage, "wait", noted)
+    server.start()
+    assert reached.wait(10)
+    assert get(monitoring, "/livez") == (200, "ok\n")
+    assert get(monitoring, "/readyz?verbose") == (200, "ok\n")
+    monitoring.stopping = True
+    assert get(monitoring, "/readyz") == (503, "the server is stopping\n")
+    assert get(monitoring, "/livez") == (200, "ok\n")
+    assert server.stop(10)
+
+
+def test_a_server_is_not_ready_until_the_storage_was_reached(
+    server: Server, monitoring: Monitoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "ready", False)
+    assert get(monitoring, "/readyz") == (
+        503,
+        "the storage was not reached in the last 10 seconds\n",
+    )
+
+
+def test_other_paths_are_not_found(monitoring: Monitoring) -> None:
+    assert get(monitoring, "/") == (404, "there are /livez, /readyz and /metrics\n")
+
+
+def test_what_waits_is_measured(shop: Any, dead: str, monitoring: Monitoring) -> None:
+    shop.place("8")
+    found = measured(monitoring)
+    assert found["happened_up"] == 1
+    assert found['happened_lag_messages{subscription="ship"}'] == 1
+    assert 0 < found['happened_lag_seconds{subscription="ship"}'] < 60
+    assert found['happened_waiting{state="dead",subscription="ship"}'] == 1
+    assert found['happened_waiting{state="held",subscription="AddUp"}'] == 0
+    assert found["happened_unnumbered_messages"] >= 0
+    assert found["happened_unnumbered_seconds"] >= 0
+
+
+def test_what_this_process_did_is_measured(server: Server, monitoring: Monitoring) -> None:
+    server.handled["ship"] += 3
+    server.retries["ship"] += 2
+    server.dead["AddUp.add"] += 1
+    found = measured(monitoring)
+    assert found['happened_handled_total{subscription="ship"}'] == 3
+    assert found['happened_retries_total{handler="ship"}'] == 2
+    assert found['happened_dead_letters_total{handler="AddUp.add"}'] == 1
+
+
+def test_a_storage_that_cannot_be_reached_is_not_up(
+    server: Server, monitoring: Monitoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: object, *_: object) -> None:
+        raise StorageError("sqlite:///shop.db", "the disk is gone")
+
+    monkeypatch.setattr(type(server.storage), "backlog", unreachable)
+    server.handled["ship"] += 3
+    found = measured(monitoring)
+    assert found["happened_up"] == 0
+    assert found['happened_handled_total{subscription="ship"}'] == 3
+    assert not any("lag" in name for name in found)
+
+
+def test_a_port_that_is_taken_is_refused(server: Server) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(HappenedError) as refused:
+            Monitoring(server, "127.0.0.1", port)
+    assert str(refused.value) == (
+        f"cannot listen at 127.0.0.1:{port}: Address already in use; give another --port"
+    )
+
+
+def has_version_6() -> bool:
+    with socket.socket(socket.AF_INET6) as tried:
+        try:
+            tried.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not has_version_6(), reason="needs IPv6: this machine has no ::1")
+def test_it_listens_at_an_address_of_version_6(server: Server) -> None:
+    monitoring = Monitoring(server, "::1", 0)
+    assert monitoring.address.startswith("http://[::1]:")
+    monitoring.close()
