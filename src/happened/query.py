@@ -346,6 +346,17 @@ def _comparable(value: Any, kind: ValueKind) -> Any:
     if kind == "moment":
         moment = datetime.fromisoformat(value)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _as_json(value) if kind == "other" else value
+
+
+def _as_json(value: Any) -> Any:
+    """Plain data that are equal where JSON is: there, true is not 1."""
+    if type(value) is bool:
+        return (value,)
+    if type(value) is list:
+        return [_as_json(item) for item in value]
+    if type(value) is dict:
+        return {name: _as_json(item) for name, item in value.items()}
     return value
 
 

@@ -146,3 +146,15 @@ def test_what_was_stored_in_an_older_form_matches_as_if_absent(lookup: str, expe
     """A path that leads through what is no value object leads nowhere."""
     assert Filter(("address", "city"), lookup, "Rome", "text").matches({"address": 3}) is expected
     assert Filter(("tags",), lookup, "Rome", "other").matches({"tags": 3}) is expected
+
+
+@pytest.mark.parametrize("lookup,wanted", [("exact", 0), ("in", [0]), ("exact", [1, 0])])
+def test_true_and_false_are_no_numbers(lookup: str, wanted: object) -> None:
+    """In Python ``False == 0``; in JSON, which databases compare, it is not."""
+    for found, equal in ((0, True), (0.0, True), (False, False)):
+        data = {"value": [1, found] if type(wanted) is list and lookup == "exact" else found}
+        assert Filter(("value",), lookup, wanted, "other").matches(data) is equal
+    assert not Filter(("value",), "contains", 1, "other").matches({"value": [True]})
+    assert Filter(("value",), "contains", True, "other").matches({"value": [{}, True]})
+    nested = Filter(("value",), "ne", {"a": 1}, "other")
+    assert nested.matches({"value": {"a": True}})

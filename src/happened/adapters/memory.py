@@ -308,10 +308,8 @@ class MemoryStorage:
                 if holder is None or (category, holder) in writes:
                     holder = id
                 if claims.setdefault((category, field, value), holder) != id:
-                    raise ValidationError(
-                        {field: [f"it must be unique, and {value!r} is stored already"]},
-                        table.title or category,
-                    )
+                    text = f"it must be unique, and {table.shown(value)} is stored already"
+                    raise ValidationError({field: [text]}, table.title or category)
         return claims
 
     def _take(

@@ -56,9 +56,15 @@ class MemoryTable:
             taken.pop(self.value(before, field), None)
 
     def value(self, document: Document | None, field: str) -> Any:
-        """What must be unique: the value of a field, as something that can be a key."""
+        """What must be unique: the value of a field, as a key that is equal where JSON is."""
         value = None if document is None else self.data(document).get(field)
-        return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
+        if isinstance(value, dict | list):
+            return type(value), json.dumps(value, sort_keys=True)
+        return (bool, value) if isinstance(value, bool) else value
+
+    def shown(self, key: Any) -> str:
+        """A value that must be unique as errors show it."""
+        return repr(key[1] if isinstance(key, tuple) else key)
 
     def make_unique(self, field: str) -> None:
         """From now on, no two documents have the same value of a field."""
@@ -66,7 +72,8 @@ class MemoryTable:
         for row in self.rows.values():
             value = self.value(row, field)
             if value is not None and taken.setdefault(value, row.id) != row.id:
-                text = f"it is to be unique, and {value!r} is stored twice already; change one"
+                shown = self.shown(value)
+                text = f"it is to be unique, and {shown} is stored twice already; change one"
                 raise ValidationError({field: [text]}, self.title)
         self.unique[field] = taken
 

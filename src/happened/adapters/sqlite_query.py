@@ -83,13 +83,17 @@ def field_value(path: Sequence[str]) -> str:
 def unique_terms(field: str) -> str:
     """Return what may not be the same in two documents if a field is to be unique.
 
-    SQLite rounds whole numbers beyond 64 bits, so all the digits follow then.
+    SQLite rounds whole numbers beyond 64 bits, so all the digits follow then; true is 1 in it, so
+    the type follows a whole number.
 
     Args:
         field: its name.
     """
     value = field_value([field])
-    return f"{value}, CASE typeof({value}) WHEN 'real' THEN {_source([field])} ELSE 0 END"
+    more = (
+        f"WHEN 'real' THEN {_source([field])} WHEN 'integer' THEN json_type(data, {_path([field])})"
+    )
+    return f"{value}, CASE typeof({value}) {more} ELSE 0 END"
 
 
 def selection(category: str, criteria: Criteria, written: str | None) -> Selection:

@@ -55,6 +55,16 @@ def test_a_transaction_reads_its_own_writes(storage: Storage) -> None:
     transaction.rollback()
 
 
+def test_true_and_false_are_no_numbers(storage: Storage) -> None:
+    """As in JSON, and unlike in Python, where ``False == 0``."""
+    prepare(storage, [Collection("book", ("mark",))])
+    save(storage, "book", document("b0", data=b'{"mark":0}'))
+    save(storage, "book", document("b1", data=b'{"mark":false}'))
+    for wanted, id in ((0, "b0"), (False, "b1")):
+        fits = Criteria(filters=(Filter(("mark",), "exact", wanted, "other"),))
+        assert found(storage, "book", fits) == [id]
+
+
 def test_a_rollback_leaves_nothing_behind(storage: Storage) -> None:
     prepare(storage, [Collection("book", ("isbn",))])
     save(storage, "book", document("b1", data=b'{"isbn":"1"}'))
