@@ -1,4 +1,8 @@
-"""Layer 4. The server: runs subscriptions in threads until it is told to stop."""
+"""Layer 4. The server: runs subscriptions in threads until it is told to stop.
+
+One of its threads waits for news, and goes to deliver it itself, while the next one takes its
+place: a message is not handed from thread to thread on its way to its handler.
+"""
 
 import logging
 import threading
@@ -81,10 +85,12 @@ class Server:
         self._context = context
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
-        self._changed = threading.Condition()
+        self._post = threading.Lock()  # of the thread that waits for news
+        self._changing = threading.Lock()  # what follows is changed with it
         self._news = 0
-        self._reached = 0.0
-        self._counting = threading.Lock()
+        self._at_work = 0
+        self._is_known = self._is_unsettled = False
+        self._reached = self._numbered = 0.0
 
     def start(self) -> None:
         """Begin to deliver, in threads of its own, and return at once."""
@@ -92,10 +98,9 @@ class Server:
             "starting",
             extra={"workers": self._workers, "subscriptions": len(self.subscriptions)},
         )
-        names = ["watch", *(f"worker-{number}" for number in range(1, self._workers + 1))]
-        for name in names:
-            run = self._watch if name == "watch" else self._work
-            thread = threading.Thread(target=self._in_context, args=(run,), name=name, daemon=True)
+        for number in range(self._workers + 1):  # when all workers are at work, one still waits
+            name = f"{self.processor.registry.name}-{number + 1}"
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -109,7 +114,6 @@ class Server:
             Whether all has ended in time. What has not is rolled back when the process ends.
         """
         self._stopping.set()
-        self._announce(everybody=True)
         self.storage.wake()
         end = time.monotonic() + timeout
         for thread in self._threads:
@@ -131,36 +135,7 @@ class Server:
 
     # ------------------------------------------------------------------- threads
 
-    def _in_context(self, run: Callable[[], None]) -> None:
-        with self._context():
-            run()
-
-    def _watch(self) -> None:
-        """Wait for news, number the messages, and tell the workers."""
-        pause = numbered = 0.0
-        first = True
-        while not self._stopping.wait(pause):
-            try:
-                if first:
-                    for each in self.subscriptions:
-                        each.subscribe(self.storage)
-                    first = False
-                    _log.info("ready", extra={"storage": self.storage.url})
-                self._reached = time.monotonic()
-                self._announce()
-                pause = 0.0
-                # Who committed has numbered already, most of the time: there is no hurry.
-                if self._reached - numbered < BUSY and self.storage.wait(QUIET):
-                    continue
-                while self.storage.number():
-                    self._announce()
-                numbered = time.monotonic()
-                self.storage.wait(self._poll)
-            except Exception as error:  # noqa: BLE001 - a server goes on, whatever happens
-                pause = self._lost(error, pause)
-
-    def _work(self) -> None:
-        """Deliver whatever there is; then wait until there may be more."""
+    def _run(self) -> None:
         deliverer = Deliverer(
             self.processor,
             grace=self._grace,
@@ -168,18 +143,66 @@ class Server:
             failed=self._failed,
         )
         turns = deque(self.subscriptions)
+        with self._context():
+            while not self._stopping.is_set():
+                with self._post:
+                    self._wait()
+                self._work(deliverer, turns)
+
+    def _wait(self) -> None:
+        """Return once there may be something to deliver, and not all workers are at work."""
         pause = 0.0
         while not self._stopping.wait(pause):
-            news = self._news
             try:
-                busy = self._deliver(deliverer, turns) if self._reached else False
+                self._look()
                 pause = 0.0
             except Exception as error:  # noqa: BLE001 - a server goes on, whatever happens
                 pause = self._lost(error, pause)
                 continue
-            with self._changed:
-                if not busy and self._news == news and not self._stopping.is_set():
-                    self._changed.wait()
+            with self._changing:
+                self._news += 1
+                if self._at_work < self._workers:
+                    self._at_work += 1
+                    return
+
+    def _look(self) -> None:
+        """Wait for news, or until it is time to look anyway; see that messages are numbered."""
+        if not self._is_known:
+            for each in self.subscriptions:
+                each.subscribe(self.storage)
+            self._is_known = self._is_unsettled = True
+            self._reached = time.monotonic()
+            _log.info("ready", extra={"storage": self.storage.url})
+            return
+        if self._is_unsettled:
+            # Who committed has numbered already, most of the time: there is no hurry.
+            if time.monotonic() - self._numbered < BUSY and self.storage.wait(QUIET):
+                return
+            found = False
+            while self.storage.number():
+                found = True
+            self._reached = self._numbered = time.monotonic()
+            self._is_unsettled = False
+            if found:
+                return
+        self.storage.wait(self._poll)
+        self._is_unsettled = True
+
+    def _work(self, deliverer: Deliverer, turns: deque[Subscription]) -> None:
+        """Deliver until there is nothing left."""
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            news = self._news
+            try:
+                more = self._deliver(deliverer, turns)
+                pause = 0.0
+            except Exception as error:  # noqa: BLE001 - a server goes on, whatever happens
+                pause = self._lost(error, pause)
+                continue
+            with self._changing:
+                if not more and self._news == news:
+                    self._at_work -= 1
+                    return
 
     def _deliver(self, deliverer: Deliverer, turns: deque[Subscription]) -> bool:
         """Go once through all subscriptions; whether there was anything to do.
@@ -198,17 +221,12 @@ class Server:
                     break
                 batches += 1
                 if batches == 2:
-                    self._announce()  # there is more, perhaps enough for another worker
-                with self._counting:
+                    self.storage.wake()  # there is more, perhaps enough for another worker
+                with self._changing:
                     self.handled[subscription.name] += count
                 if time.monotonic() >= end:
                     break
         return batches > 0
-
-    def _announce(self, *, everybody: bool = False) -> None:
-        with self._changed:
-            self._news += 1
-            self._changed.notify(len(self._threads) if everybody else 1)
 
     def _lost(self, error: Exception, pause: float) -> float:
         """Tell what went wrong outside of handlers; return how long to wait before the next try."""
@@ -222,7 +240,7 @@ class Server:
 
     def _failed(self, delivery: Delivery, error: Exception) -> None:
         dead = delivery.state == "dead"
-        with self._counting:
+        with self._changing:
             (self.dead if dead else self.retries)[delivery.handler] += 1
         told = {
             "handler": delivery.handler,

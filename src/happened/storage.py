@@ -171,6 +171,8 @@ class Claim(NamedTuple):
             those that block their stream, the first message's, and what is held right behind it:
             that may be tried once all before it in the stream is done.
         blocked: the streams whose later messages have to wait.
+        messages: what comes next in it, as far as that was asked for; nothing while something is
+            due.
 
     Example:
         >>> from happened.storage import Checkpoint, Claim
@@ -181,6 +183,7 @@ class Claim(NamedTuple):
     checkpoint: Checkpoint
     due: list[Delivery]
     blocked: frozenset[str]
+    messages: Sequence["StoredMessage"] = ()
 
 
 class Backlog(NamedTuple):
@@ -321,6 +324,7 @@ class Transaction(Protocol):
         categories: Sequence[str] | None,
         now: datetime,
         grace: float = 0.0,
+        limit: int = 0,
     ) -> Claim | None:
         """Take a partition in which there is something to do, for this transaction alone.
 
@@ -332,6 +336,7 @@ class Transaction(Protocol):
             now: what is due by this moment counts as to be done.
             grace: how long a pending delivery is left to whoever committed its message, in
                 seconds; not at all by default.
+            limit: how many of its next messages to return with it at most; none by default.
 
         Returns:
             The partition that is read the least far; ``None`` if there is nothing to do, or others

@@ -252,8 +252,9 @@ class Deliverer:
         transaction = self.storage.begin()
         work = None
         try:
+            limit = 1 if any(name == subscription.name for name, _ in self.careful) else self._batch
             claim = transaction.claim(
-                subscription.name, subscription.categories, datetime.now(UTC), self._grace
+                subscription.name, subscription.categories, datetime.now(UTC), self._grace, limit
             )
             if claim is None:
                 return None
@@ -262,7 +263,7 @@ class Deliverer:
             if claim.due:
                 work.retry_all(1 if work.key in self.careful else self._batch)
             else:
-                work.read(1 if work.is_careful else self._batch)
+                work.read()
             self._commit(work)
         except _Undone:
             return 0
@@ -342,10 +343,10 @@ class _Work:
 
     # ------------------------------------------------------------------- new messages
 
-    def read(self, limit: int) -> None:
+    def read(self) -> None:
         """Handle the next messages of the partition, or put them aside."""
-        subscription, claim = self.subscription, self.claim
-        self.messages = self.transaction.read_partition(claim, subscription.categories, limit)
+        claim = self.claim
+        self.messages = claim.messages
         position = claim.checkpoint.position
         for stored in self.messages:
             if self.count and self._is_over():

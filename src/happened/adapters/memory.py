@@ -422,12 +422,15 @@ class MemoryTransaction(Writes):
         categories: Sequence[str] | None,
         now: datetime,
         grace: float = 0.0,
+        limit: int = 0,
     ) -> Claim | None:
         """See `Transaction`."""
         pending_by = now - timedelta(seconds=grace)
         claim = self._storage._take(self, subscription, categories, now, pending_by)
         self._has_claims = self._has_claims or claim is not None
-        return claim
+        if claim is None or claim.due or not limit:
+            return claim
+        return claim._replace(messages=self.read_partition(claim, categories, limit))
 
     def read_partition(
         self, claim: Claim, categories: Sequence[str] | None, limit: int

@@ -322,6 +322,11 @@ BEGIN
 
     part := given -> 'advanced';
     IF part IS NOT NULL THEN
+        -- Locked first, so that it is as expected until the commit, claimed or not.
+        PERFORM FROM happened.checkpoints c
+        JOIN json_to_recordset(part) AS g(subscription text, partition smallint)
+            ON c.subscription = g.subscription AND c.partition = g.partition
+        ORDER BY c.subscription, c.partition FOR UPDATE OF c;
         SELECT g.subscription AS stream, g.expected,
             coalesce(c.position, 0) AS found
         INTO refused
@@ -361,7 +366,8 @@ BEGIN
     END IF;
 END $$;
 
--- Write what most transactions write: at most one document, one message and one settled delivery.
+-- Write what most transactions write: at most one document, one message, one settled delivery and
+-- one checkpoint, whose partition the transaction has claimed.
 -- It does for single rows what commit_writes does for any number, in a third of the time. What is
 -- null is not there. Where something stands in the way, it writes nothing and fails with HP000 or
 -- with the error of an index; commit_writes then finds out what it was.
@@ -370,7 +376,8 @@ CREATE FUNCTION happened.commit_one(
     message_id text, type text, type_version integer, moment timestamptz, stream text,
     stream_category text, partition smallint, "position" bigint, correlation_id text,
     causation_id text, origin_stream text, headers json, message json, claims text[],
-    settled_handler text, settled_message text
+    settled_handler text, settled_message text,
+    subscription text, subscription_partition smallint, read_before bigint, read_now bigint
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
@@ -422,17 +429,49 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'HP000';
         END IF;
     END IF;
+    IF commit_one.subscription IS NOT NULL THEN
+        UPDATE happened.checkpoints c SET position = read_now
+        WHERE c.subscription = commit_one.subscription
+            AND c.partition = subscription_partition AND c.position = read_before;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'HP000';
+        END IF;
+    END IF;
 END $$;
 
 -- -------------------------------------------------------------------------------------- claims
 
+-- The next messages of a partition, in the order of their positions. Each category is read by its
+-- index: what stands in between in other categories costs nothing, however much it is.
+CREATE FUNCTION happened.read_partition(
+    wanted smallint, start bigint, categories text[], at_most integer
+) RETURNS SETOF happened.messages LANGUAGE plpgsql AS $$
+BEGIN
+    IF categories IS NULL THEN
+        RETURN QUERY
+        SELECT m.* FROM happened.messages m
+        WHERE m.global_position >= start AND m.partition = wanted
+        ORDER BY m.global_position LIMIT at_most;
+    ELSE
+        RETURN QUERY
+        SELECT found.* FROM unnest(categories) AS name CROSS JOIN LATERAL (
+            SELECT m.* FROM happened.messages m
+            WHERE m.category = name AND m.global_position >= start AND m.partition = wanted
+            ORDER BY m.global_position LIMIT at_most
+        ) AS found
+        ORDER BY found.global_position LIMIT at_most;
+    END IF;
+END $$;
+
 -- Take the partition of a subscription that is read the least far, has something to do, and is
--- nobody else's. The lock of its checkpoint's row is the lock of the partition: it ends with the
--- transaction, and so with the connection, and there is no lease to renew.
+-- nobody else's; read what is next in it, in the same way to the server and back. The lock of its
+-- checkpoint's row is the lock of the partition: it ends with the transaction, and so with the
+-- connection, and there is no lease to renew.
 CREATE FUNCTION happened.claim_partition(
-    wanted text, categories text[], due_by timestamptz, pending_by timestamptz
-) RETURNS TABLE (partition smallint, "position" bigint, unread boolean, waiting json)
-LANGUAGE plpgsql AS $$
+    wanted text, categories text[], due_by timestamptz, pending_by timestamptz, at_most integer
+) RETURNS TABLE (
+    partition smallint, "position" bigint, unread boolean, waiting json, message happened.messages
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     IF EXISTS (SELECT FROM happened.deliveries d WHERE d.subscription = wanted) THEN
@@ -488,6 +527,16 @@ BEGIN
         WHERE e.partition = claim_partition.partition AND e.position >= claim_partition.position
             AND (categories IS NULL OR e.category = ANY (categories))
     );
+    IF unread AND at_most > 0 THEN
+        RETURN QUERY
+        SELECT claim_partition.partition, claim_partition.position, true, waiting, m
+        FROM happened.read_partition(
+            claim_partition.partition, claim_partition.position, categories, at_most
+        ) AS m;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
     RETURN NEXT;
 END $$;
 

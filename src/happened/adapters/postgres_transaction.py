@@ -208,12 +208,17 @@ class PostgresTransaction(Writes):
         categories: Sequence[str] | None,
         now: datetime,
         grace: float = 0.0,
+        limit: int = 0,
     ) -> Claim | None:
         """See `Transaction`."""
         pending_by = now - timedelta(seconds=grace)
         wanted = None if categories is None else list(categories)
-        sql = f"SELECT * FROM {self._schema}.claim_partition(%s, %s::text[], %s, %s)"
-        given = (subscription, wanted, now, pending_by)
+        sql = (
+            f"SELECT c.partition, c.position, c.unread, c.waiting, {MESSAGE}"
+            f" FROM {self._schema}.claim_partition(%s, %s::text[], %s, %s, %s) AS c,"
+            " LATERAL (SELECT (c.message).*) AS m"
+        )
+        given = (subscription, wanted, now, pending_by, limit)
         while True:
             if self._connection is None:
                 rows = self._begin_with(f"BEGIN; {sql}", given)
@@ -223,30 +228,25 @@ class PostgresTransaction(Writes):
                 if not (self._flushes or self._claimed or self._joined or self):
                     self.rollback()
                 return None
-            number, position, unread, waiting = rows[0]
+            number, position, unread, waiting = rows[0][:4]
             deliveries = [as_delivery(each) for each in waiting or ()]
             checkpoint = Checkpoint(subscription, number, position)
             claim = due_of(checkpoint, deliveries, now, pending_by)
             if claim.due or unread:  # else others did it before the lock was got: look on
                 self._claimed[subscription, number] = checkpoint
-                return claim
+                known = () if claim.due else rows
+                messages = [as_message(row[4:]) for row in known if row[4] is not None]
+                return claim._replace(messages=messages) if messages else claim
 
     def read_partition(
         self, claim: Claim, categories: Sequence[str] | None, limit: int
     ) -> list[StoredMessage]:
         """See `Transaction`."""
         checkpoint = claim.checkpoint
-        which = ""
-        wanted: list[Any] = []
-        if categories is not None and len(categories) == 1:
-            which, wanted = " AND m.category = %s", [categories[0]]
-        elif categories is not None:
-            which, wanted = " AND m.category = ANY (%s::text[])", [list(categories)]
+        wanted = None if categories is None else list(categories)
         rows = self._read(
-            f"SELECT {MESSAGE} FROM {self._schema}.messages m"
-            f" WHERE m.global_position >= %s AND m.partition = %s{which}"
-            " ORDER BY m.global_position LIMIT %s",
-            (checkpoint.position, checkpoint.partition, *wanted, limit),
+            f"SELECT {MESSAGE} FROM {self._schema}.read_partition(%s, %s, %s::text[], %s) AS m",
+            (checkpoint.partition, checkpoint.position, wanted, limit),
         )
         return [as_message(row) for row in rows]
 
@@ -392,10 +392,12 @@ class PostgresTransaction(Writes):
     def _write_and_commit(self, connection: Connection) -> None:
         """Write all and commit in one way to the server and back."""
         self._check_status()
-        given = as_json(self, self._tables.collections, self._claimed, self._added)
+        row = as_row(self, self._claimed)
+        cursor = psycopg.ClientCursor(connection)
         try:
-            cursor = psycopg.ClientCursor(connection)
-            cursor.execute(statement(f"{self._commit_writes}; COMMIT"), (given,))
+            if row is None or not self._row_is_committed(cursor, row):
+                given = as_json(self, self._tables.collections, self._claimed, self._added)
+                cursor.execute(statement(f"{self._commit_writes}; COMMIT"), (given,))
         except psycopg.Error as error:
             raise self._refusal(error, UNKNOWN) from error
         self._note_written()
@@ -403,9 +405,21 @@ class PostgresTransaction(Writes):
         self._tell(connection)
         self._leave()
 
+    def _row_is_committed(self, cursor: psycopg.ClientCursor[Any], row: tuple[Any, ...]) -> bool:
+        """Commit what is a row of each at most; if something stands in the way, begin anew."""
+        sql = f"SELECT {self._schema}.commit_one{COMMIT_ONE}; COMMIT"
+        try:
+            cursor.execute(statement(sql), row)
+        except psycopg.Error as error:
+            if is_lost(error):
+                raise
+            cursor.execute("ROLLBACK; BEGIN")
+            return False
+        return True
+
     def _commit_at_once(self) -> None:
         """Write all in one statement, which is a transaction by itself."""
-        row = as_row(self)
+        row = as_row(self, self._claimed)
         if row is not None and self._commit_row(row):
             return
         given = as_json(self, self._tables.collections, self._claimed, self._added)

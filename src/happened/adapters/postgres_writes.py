@@ -13,8 +13,8 @@ from happened.writes import Writes, pending_of
 __all__ = ["COMMIT_ONE", "as_json", "as_row"]
 
 COMMIT_ONE = (
-    "(%s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s::json,"
-    " %s::text[], %s, %s)"
+    "(%s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s, %s::smallint, %s, %s, %s, %s, %s::json,"
+    " %s::json, %s::text[], %s, %s, %s, %s::smallint, %s, %s)"
 )
 """The parameters of ``commit_one``."""
 
@@ -22,6 +22,7 @@ _UNKNOWN = Collection("")
 _NO_DOCUMENT: tuple[Any, ...] = (None,) * 6
 _NO_MESSAGE: tuple[Any, ...] = (None,) * 14
 _NOTHING_SETTLED = (None, None)
+_NOTHING_READ = (None, None, None, None)
 
 
 def as_json(
@@ -77,11 +78,12 @@ def as_json(
     return "{" + ",".join(f'"{name}":[{",".join(each)}]' for name, each in parts.items()) + "}"
 
 
-def as_row(writes: Writes) -> tuple[Any, ...] | None:
+def as_row(writes: Writes, claimed: Mapping[tuple[str, int], Checkpoint]) -> tuple[Any, ...] | None:
     """Return what is written as the parameters of ``commit_one``, or ``None`` if it is more.
 
     Args:
         writes: what is written.
+        claimed: how far the partitions were read that this transaction holds.
 
     Raises:
         ValidationError: what is to be stored is no text.
@@ -91,12 +93,19 @@ def as_row(writes: Writes) -> tuple[Any, ...] | None:
         >>> from happened.writes import Writes
         >>> writes = Writes()
         >>> writes.settle("Stock.reduce", "m1")
-        >>> as_row(writes)[-2:]
+        >>> as_row(writes, {})[20:22]
         ('Stock.reduce', 'm1')
     """
     documents, messages, settled = writes.documents, writes.messages, writes.settled
-    if writes.checkpoints or writes.deferred or max(*map(len, (documents, messages, settled))) > 1:
+    several = (documents, messages, settled, writes.checkpoints)
+    if writes.deferred or max(map(len, several)) > 1:
         return None
+    read: tuple[Any, ...] = _NOTHING_READ
+    for key, checkpoint in writes.checkpoints.items():
+        before = claimed.get(key)
+        if before is None:
+            return None
+        read = (*key, before.position, checkpoint.position)
     document = _NO_DOCUMENT
     for (category, id), (written, expected) in documents.items():
         if written is None:
@@ -117,7 +126,7 @@ def as_row(writes: Writes) -> tuple[Any, ...] | None:
             _text(body, metadata.type),
             list(claims),
         )
-    return (*document, *message, *(settled[0] if settled else _NOTHING_SETTLED))
+    return (*document, *message, *(settled[0] if settled else _NOTHING_SETTLED), *read)
 
 
 def _text(data: bytes, name: str) -> str:

@@ -151,6 +151,7 @@ class SQLiteTransaction(SQLiteWrites):
         categories: Sequence[str] | None,
         now: datetime,
         grace: float = 0.0,
+        limit: int = 0,
     ) -> Claim | None:
         """See `Transaction`."""
         partitions = self._file.partitions
@@ -168,7 +169,9 @@ class SQLiteTransaction(SQLiteWrites):
             partitions.held[key] = self
             self._has_held = True
         self._claimed[key] = claim.checkpoint.position
-        return claim
+        if claim.due or not limit:
+            return claim
+        return claim._replace(messages=self.read_partition(claim, categories, limit))
 
     def _work(
         self,
