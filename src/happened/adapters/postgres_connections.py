@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, LiteralString, cast
 from urllib.parse import parse_qsl, quote, urlencode
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,9 +20,11 @@ __all__ = [
     "Address",
     "Connection",
     "Connections",
+    "Prepared",
     "Row",
     "close_with",
     "is_lost",
+    "run_plainly",
     "statement",
 ]
 
@@ -102,6 +105,38 @@ class Address:
         )
 
 
+class Prepared:
+    """A statement that a connection plans once, for `Connections.prepare`.
+
+    The driver prepares statements by itself, but only such as it sends alone; these can be sent
+    together with others, in one way to the server and back.
+
+    Args:
+        name: its name in the connection.
+        sql: what it selects; ``{}`` stands for its parameters.
+        types: those of its parameters, with commas in between.
+
+    Attributes:
+        definition: what prepares it.
+        execute: what runs it where it was prepared, with the driver's parameters.
+        plain: what runs it elsewhere.
+
+    Example:
+        >>> from happened.adapters.postgres_connections import Prepared
+        >>> Prepared("root", "sqrt({})", "float").execute
+        'EXECUTE root(%s::float)'
+    """
+
+    def __init__(self, name: str, sql: str, types: str) -> None:
+        each = types.split(", ")
+        given = ", ".join(f"%s::{type_}" for type_ in each)
+        numbered = ", ".join(f"${place}" for place in range(1, len(each) + 1))
+        self.name = name
+        self.definition = f"PREPARE {name}({types}) AS SELECT {sql.format(numbered)}"
+        self.execute = f"EXECUTE {name}({given})"
+        self.plain = f"SELECT {sql.format(given)}"
+
+
 def statement(text: str) -> LiteralString:
     """Return a statement whose variable parts are names that were checked or quoted.
 
@@ -114,6 +149,21 @@ def statement(text: str) -> LiteralString:
         'SELECT 1'
     """
     return cast("LiteralString", text)  # type: ignore[redundant-cast]
+
+
+def run_plainly(connection: Connection, sql: str) -> None:
+    """Run statements past the driver's own memory of what is prepared.
+
+    After a ``ROLLBACK`` of which it knows, it lets the server forget all that is prepared.
+
+    Args:
+        connection: where.
+        sql: the statements.
+
+    Raises:
+        psycopg.Error: the server refuses it, or cannot be reached.
+    """
+    psycopg.ClientCursor(connection).execute(statement(sql))
 
 
 def is_lost(error: psycopg.Error) -> bool:
@@ -163,6 +213,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._inherited.append(self._idle)
         close_with(self, self._idle)
+        self._prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
         self._taken = 0
         self._free = threading.Condition()
         self._process = os.getpid()
@@ -253,6 +304,21 @@ class Connections:
             self._free.notify()
         if connection is not None:
             connection.close()
+
+    def prepare(self, connection: Connection, prepared: Prepared) -> None:
+        """Have a connection know a statement.
+
+        Args:
+            connection: what `take` returned.
+            prepared: the statement.
+
+        Raises:
+            psycopg.Error: the server refuses it, or cannot be reached.
+        """
+        known = self._prepared.setdefault(connection, set())
+        if prepared.name not in known:
+            connection.execute(statement(prepared.definition))
+            known.add(prepared.name)
 
     def drop_idle(self) -> None:
         """Close all connections that nobody uses: the server has ended one of them."""

@@ -8,7 +8,8 @@ from zlib import crc32
 
 import psycopg
 
-from happened.adapters.postgres_connections import Row
+from happened.adapters.postgres_connections import Prepared, Row
+from happened.adapters.postgres_writes import ROW_TYPES
 from happened.errors import ConcurrencyError, HappenedError, ValidationError
 from happened.immutable import freeze
 from happened.metadata import NO_HEADERS, Metadata
@@ -56,6 +57,8 @@ class Tables:
         schema: the schema, quoted.
         channel: where commits are told.
         collections: by category.
+        claiming: the statement that claims a partition.
+        committing: the statement that commits a row of each, of `as_row`.
 
     Example:
         >>> from happened.adapters.postgres_tables import Tables
@@ -67,6 +70,13 @@ class Tables:
         self.schema = f'"{schema}"'
         self.channel = f"messages {schema}"[:63]
         self.collections: dict[str, Collection] = {}
+        self.claiming = Prepared(
+            "happened_claim",
+            f"c.partition, c.position, c.unread, c.waiting, {MESSAGE}"
+            f" FROM {self.schema}.claim_partition({{}}) c, LATERAL (SELECT (c.message).*) m",
+            "text, text[], timestamptz, timestamptz, integer",
+        )
+        self.committing = Prepared("happened_commit", f"{self.schema}.commit_one({{}})", ROW_TYPES)
 
     def title(self, category: str) -> str:
         """Return the name of the class of a category, or the category."""

@@ -10,20 +10,23 @@ from itertools import count
 from typing import Any, Final
 
 import psycopg
+from psycopg.errors import InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from happened.adapters.postgres_connections import (
     Connection,
     Connections,
+    Prepared,
     Row,
     is_lost,
+    run_plainly,
     statement,
 )
 from happened.adapters.postgres_query import selection
 from happened.adapters.postgres_refusals import refusal
 from happened.adapters.postgres_tables import MESSAGE, Tables, as_delivery, as_message
-from happened.adapters.postgres_writes import COMMIT_ONE, as_json, as_row
+from happened.adapters.postgres_writes import as_json, as_row
 from happened.errors import HappenedError, StorageError
 from happened.faults import at
 from happened.query import Criteria, Page
@@ -111,10 +114,19 @@ class PostgresTransaction(Writes):
         elif settings and not self._joined:
             self._run("; ".join(settings))
 
-    def _begin_with(self, sql: str, parameters: Any = None, *, again: bool = False) -> list[Row]:
+    def _begin_with(
+        self,
+        sql: str,
+        parameters: Any = None,
+        *,
+        prepared: Prepared | None = None,
+        again: bool = False,
+    ) -> list[Row]:
         """Begin a transaction with some statements; return what the last of them found."""
         connection = self._connections.take()
         try:
+            if prepared is not None:
+                self._connections.prepare(connection, prepared)
             cursor = psycopg.ClientCursor(connection, row_factory=tuple_row)
             cursor.execute(statement(sql), parameters)
             while cursor.nextset():
@@ -124,10 +136,10 @@ class PostgresTransaction(Writes):
             self._connections.give(connection)
             if not isinstance(error, psycopg.Error):
                 raise
-            if again or not is_lost(error):
+            if again or not (is_lost(error) or isinstance(error, InvalidSqlStatementName)):
                 raise self._connections.explain(error) from error
             self._connections.drop_idle()
-            return self._begin_with(sql, parameters, again=True)
+            return self._begin_with(sql, parameters, prepared=prepared, again=True)
         self._connection = connection
         self._cursor = connection.cursor()
         return rows
@@ -213,17 +225,14 @@ class PostgresTransaction(Writes):
         """See `Transaction`."""
         pending_by = now - timedelta(seconds=grace)
         wanted = None if categories is None else list(categories)
-        sql = (
-            f"SELECT c.partition, c.position, c.unread, c.waiting, {MESSAGE}"
-            f" FROM {self._schema}.claim_partition(%s, %s::text[], %s, %s, %s) AS c,"
-            " LATERAL (SELECT (c.message).*) AS m"
-        )
+        claiming = self._tables.claiming
         given = (subscription, wanted, now, pending_by, limit)
         while True:
             if self._connection is None:
-                rows = self._begin_with(f"BEGIN; {sql}", given)
+                sql = f"BEGIN; {claiming.execute}"
+                rows = self._begin_with(sql, given, prepared=claiming)
             else:
-                rows = self._run(sql, given)
+                rows = self._run(claiming.plain, given)
             if not rows:
                 if not (self._flushes or self._claimed or self._joined or self):
                     self.rollback()
@@ -393,10 +402,10 @@ class PostgresTransaction(Writes):
         """Write all and commit in one way to the server and back."""
         self._check_status()
         row = as_row(self, self._claimed)
-        cursor = psycopg.ClientCursor(connection)
         try:
-            if row is None or not self._row_is_committed(cursor, row):
+            if row is None or not self._row_is_committed(connection, row):
                 given = as_json(self, self._tables.collections, self._claimed, self._added)
+                cursor = psycopg.ClientCursor(connection)
                 cursor.execute(statement(f"{self._commit_writes}; COMMIT"), (given,))
         except psycopg.Error as error:
             raise self._refusal(error, UNKNOWN) from error
@@ -405,15 +414,17 @@ class PostgresTransaction(Writes):
         self._tell(connection)
         self._leave()
 
-    def _row_is_committed(self, cursor: psycopg.ClientCursor[Any], row: tuple[Any, ...]) -> bool:
+    def _row_is_committed(self, connection: Connection, row: tuple[Any, ...]) -> bool:
         """Commit what is a row of each at most; if something stands in the way, begin anew."""
-        sql = f"SELECT {self._schema}.commit_one{COMMIT_ONE}; COMMIT"
+        committing = self._tables.committing
         try:
-            cursor.execute(statement(sql), row)
+            self._connections.prepare(connection, committing)
+            cursor = psycopg.ClientCursor(connection)
+            cursor.execute(statement(f"{committing.execute}; COMMIT"), row)
         except psycopg.Error as error:
             if is_lost(error):
                 raise
-            cursor.execute("ROLLBACK; BEGIN")
+            run_plainly(connection, "ROLLBACK; BEGIN")
             return False
         return True
 
@@ -443,7 +454,7 @@ class PostgresTransaction(Writes):
         """Write a document, a message and a settled delivery; whether nothing stood in the way."""
         connection = self._connections.take()
         try:
-            connection.execute(statement(f"SELECT {self._schema}.commit_one{COMMIT_ONE}"), row)
+            connection.execute(statement(self._tables.committing.plain), row)
             self._note_written()
             at("commit: done")
             self._tell(connection)
@@ -480,7 +491,7 @@ class PostgresTransaction(Writes):
                 self._run(f"ROLLBACK TO SAVEPOINT {mark}")
         elif self._connection is not None:
             try:
-                self._connection.execute("ROLLBACK")
+                run_plainly(self._connection, "ROLLBACK")
             except psycopg.Error:
                 self._connection.close()  # which rolls back, too
             self._leave()

@@ -10,13 +10,14 @@ from happened.streams import category as category_of
 from happened.streams import partition
 from happened.writes import Writes, pending_of
 
-__all__ = ["COMMIT_ONE", "as_json", "as_row"]
+__all__ = ["ROW_TYPES", "as_json", "as_row"]
 
-COMMIT_ONE = (
-    "(%s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s, %s::smallint, %s, %s, %s, %s, %s::json,"
-    " %s::json, %s::text[], %s, %s, %s, %s::smallint, %s, %s)"
+ROW_TYPES = (
+    "text, text, bigint, bigint, bigint, json, text, text, integer, timestamptz, text, text, "
+    "smallint, bigint, text, text, text, json, json, text[], text, text, text, smallint, bigint, "
+    "bigint"
 )
-"""The parameters of ``commit_one``."""
+"""The types of what `as_row` returns."""
 
 _UNKNOWN = Collection("")
 _NO_DOCUMENT: tuple[Any, ...] = (None,) * 6
