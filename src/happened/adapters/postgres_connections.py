@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, LiteralString, cast
 from urllib.parse import parse_qsl, quote, urlencode
 from weakref import WeakKeyDictionary
@@ -151,7 +151,7 @@ def statement(text: str) -> LiteralString:
     return cast("LiteralString", text)  # type: ignore[redundant-cast]
 
 
-def run_plainly(connection: Connection, sql: str) -> None:
+def run_plainly(connection: Connection, sql: str, parameters: Sequence[Any] | None = None) -> None:
     """Run statements past the driver's own memory of what is prepared.
 
     After a ``ROLLBACK`` of which it knows, it lets the server forget all that is prepared.
@@ -159,11 +159,12 @@ def run_plainly(connection: Connection, sql: str) -> None:
     Args:
         connection: where.
         sql: the statements.
+        parameters: their parameters.
 
     Raises:
         psycopg.Error: the server refuses it, or cannot be reached.
     """
-    psycopg.ClientCursor(connection).execute(statement(sql))
+    psycopg.ClientCursor(connection).execute(statement(sql), parameters)
 
 
 def is_lost(error: psycopg.Error) -> bool:

@@ -13,9 +13,10 @@ from happened.adapters.postgres_writes import ROW_TYPES
 from happened.errors import ConcurrencyError, HappenedError, ValidationError
 from happened.immutable import freeze
 from happened.metadata import NO_HEADERS, Metadata
-from happened.storage import Collection, Delivery, StoredMessage
+from happened.storage import Checkpoint, Claim, Collection, Delivery, StoredMessage
+from happened.writes import due_of
 
-__all__ = ["MESSAGE", "Tables", "as_delivery", "as_message", "index_name"]
+__all__ = ["MESSAGE", "Tables", "as_claim", "as_delivery", "as_message", "index_name"]
 
 MESSAGE: Final = (
     "m.id, m.type, m.version,"
@@ -147,3 +148,23 @@ def as_delivery(row: Sequence[Any]) -> Delivery:
     due: Any = delivery.due
     due = datetime.fromisoformat(due) if isinstance(due, str) else due
     return delivery._replace(due=due.replace(tzinfo=UTC) if due.tzinfo is None else due)
+
+
+def as_claim(
+    subscription: str, rows: Sequence[Row], now: datetime, pending_by: datetime
+) -> Claim | None:
+    """Return what `Tables.claiming` has claimed; ``None`` if others did it before.
+
+    Args:
+        subscription: its name.
+        rows: what the database returned, the next messages among it.
+        now: what retries are due by.
+        pending_by: what pending deliveries are due by.
+    """
+    number, position, unread, waiting = rows[0][:4]
+    deliveries = [as_delivery(each) for each in waiting or ()]
+    claim = due_of(Checkpoint(subscription, number, position), deliveries, now, pending_by)
+    if claim.due:
+        return claim
+    messages = [as_message(row[4:]) for row in rows if row[4] is not None]
+    return claim._replace(messages=messages or ()) if unread else None

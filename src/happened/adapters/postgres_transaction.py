@@ -25,13 +25,13 @@ from happened.adapters.postgres_connections import (
 )
 from happened.adapters.postgres_query import selection
 from happened.adapters.postgres_refusals import refusal
-from happened.adapters.postgres_tables import MESSAGE, Tables, as_delivery, as_message
+from happened.adapters.postgres_tables import MESSAGE, Tables, as_claim, as_message
 from happened.adapters.postgres_writes import as_json, as_row
 from happened.errors import HappenedError, StorageError
 from happened.faults import at
 from happened.query import Criteria, Page
 from happened.storage import Checkpoint, Claim, Document, StoredMessage
-from happened.writes import Writes, due_of
+from happened.writes import Writes
 
 __all__ = ["PostgresTransaction"]
 
@@ -237,15 +237,10 @@ class PostgresTransaction(Writes):
                 if not (self._flushes or self._claimed or self._joined or self):
                     self.rollback()
                 return None
-            number, position, unread, waiting = rows[0][:4]
-            deliveries = [as_delivery(each) for each in waiting or ()]
-            checkpoint = Checkpoint(subscription, number, position)
-            claim = due_of(checkpoint, deliveries, now, pending_by)
-            if claim.due or unread:  # else others did it before the lock was got: look on
-                self._claimed[subscription, number] = checkpoint
-                known = () if claim.due else rows
-                messages = [as_message(row[4:]) for row in known if row[4] is not None]
-                return claim._replace(messages=messages) if messages else claim
+            claim = as_claim(subscription, rows, now, pending_by)
+            if claim is not None:
+                self._claimed[subscription, claim.checkpoint.partition] = claim.checkpoint
+                return claim
 
     def read_partition(
         self, claim: Claim, categories: Sequence[str] | None, limit: int
@@ -322,8 +317,7 @@ class PostgresTransaction(Writes):
             self._begin()
             self._check_status()
             self._mark_joined()
-            given = as_json(self, self._tables.collections, self._claimed, self._added)
-            self._run(self._commit_writes, (given,))
+            self._run(self._commit_writes, (self._as_json,))
             self._note_written()
             self.clear()
             self._flushes += 1
@@ -338,6 +332,10 @@ class PostgresTransaction(Writes):
     @property
     def _numbering(self) -> str:
         return f"SELECT {self._schema}.number_messages(%s, false), pg_notify(%s, '')"
+
+    @property
+    def _as_json(self) -> str:
+        return as_json(self, self._tables.collections, self._claimed, self._added)
 
     @property
     def _commit_writes(self) -> str:
@@ -404,9 +402,7 @@ class PostgresTransaction(Writes):
         row = as_row(self, self._claimed)
         try:
             if row is None or not self._row_is_committed(connection, row):
-                given = as_json(self, self._tables.collections, self._claimed, self._added)
-                cursor = psycopg.ClientCursor(connection)
-                cursor.execute(statement(f"{self._commit_writes}; COMMIT"), (given,))
+                run_plainly(connection, f"{self._commit_writes}; COMMIT", (self._as_json,))
         except psycopg.Error as error:
             raise self._refusal(error, UNKNOWN) from error
         self._note_written()
@@ -419,8 +415,7 @@ class PostgresTransaction(Writes):
         committing = self._tables.committing
         try:
             self._connections.prepare(connection, committing)
-            cursor = psycopg.ClientCursor(connection)
-            cursor.execute(statement(f"{committing.execute}; COMMIT"), row)
+            run_plainly(connection, f"{committing.execute}; COMMIT", row)
         except psycopg.Error as error:
             if is_lost(error):
                 raise
@@ -433,7 +428,7 @@ class PostgresTransaction(Writes):
         row = as_row(self, self._claimed)
         if row is not None and self._commit_row(row):
             return
-        given = as_json(self, self._tables.collections, self._claimed, self._added)
+        given = self._as_json
         for attempt in count(1):
             connection = self._connections.take()
             try:

@@ -55,6 +55,9 @@ _SETTLE: Final = (
     "DELETE FROM happened_deliveries WHERE state IN ('pending', 'retrying', 'held', 'dead') "
     "AND handler = ? AND message_id = ?"
 )
+_SETTLE_PENDING: Final = (
+    "DELETE FROM happened_deliveries WHERE state = 'pending' AND handler = ? AND message_id = ?"
+)
 _DEFER: Final = (
     "INSERT OR REPLACE INTO happened_deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -117,7 +120,8 @@ class SQLiteWrites(Writes):
 
     def _write_deliveries(self) -> None:
         for key in self.settled:
-            if not self._execute(_SETTLE, key):
+            # Most of them are pending: one look into the tree instead of four.
+            if not self._execute(_SETTLE_PENDING, key) and not self._execute(_SETTLE, key):
                 raise ConcurrencyError(key[0], expected=1, found=0)
         for each in pending_of(self.messages):
             self._defer(each)
