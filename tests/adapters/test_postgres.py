@@ -354,6 +354,61 @@ def test_a_claim_ends_with_its_connection(
     paused.rollback()
 
 
+def test_messages_that_somebody_deleted_are_passed_over(
+    storage: PostgresStorage, plain: psycopg.Connection[Any]
+) -> None:
+    append(storage, message("book-b1", 0), message("book-b1", 1))
+    storage.number()
+    storage.subscribe("Stock")
+    plain.execute("DELETE FROM messages")
+    now = message("x-1", 0).metadata.timestamp
+    transaction = storage.begin()
+    assert transaction.claim("Stock", None, now, limit=10) is None
+    transaction.commit()  # which keeps that they were passed over
+    later = message("book-b1", 0)
+    append(storage, later)
+    storage.number()
+    transaction = storage.begin()
+    claim = transaction.claim("Stock", ["book"], now, limit=10)
+    assert claim is not None
+    assert [each.metadata.id for each in claim.messages] == [later.metadata.id]
+    transaction.rollback()
+
+
+def test_what_was_prepared_is_prepared_again_where_it_was_forgotten(
+    storage: PostgresStorage,
+) -> None:
+    """A driver or a pooler between may let the server forget it, and so may a handler."""
+    append(storage, message("book-b1", 0))
+    storage.number()
+    storage.subscribe("Stock")
+    now = message("x-1", 0).metadata.timestamp
+    for _ in range(2):
+        transaction = storage.begin()
+        assert transaction.claim("Stock", None, now) is not None
+        transaction.connection.execute("DEALLOCATE ALL")
+        transaction.rollback()
+
+
+def test_a_row_of_each_is_committed_in_one_call(
+    storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("happened.adapters.postgres_transaction.as_json", None)
+    append(storage, message("book-b1", 0))
+    storage.number()
+    storage.subscribe("Stock")
+    transaction = storage.begin()
+    claim = transaction.claim("Stock", None, message("x-1", 0).metadata.timestamp)
+    assert claim is not None
+    transaction.save("stock", document("s1"), expected=0)
+    transaction.append([message("stock-s1", 0)])
+    transaction.advance(claim.checkpoint._replace(position=1))
+    transaction.commit()
+    place = claim.checkpoint.partition
+    assert Checkpoint("Stock", place, 1) in storage.checkpoints("Stock")
+    assert found(storage, "stock") == ["s1"]
+
+
 def test_a_handler_that_takes_too_long_loses_its_partition(url: str) -> None:
     storage = PostgresStorage(f"{url}&handler_timeout=1")
     append(storage, message("book-b1", 0))

@@ -114,8 +114,13 @@ BEGIN
     ELSE
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
-    SELECT coalesce(max(global_position), -1) INTO last FROM happened.messages
-    WHERE global_position IS NOT NULL;
+    -- A position that was given is not given again, even if somebody deleted the message by hand:
+    -- subscriptions have read up to there.
+    SELECT greatest(
+        (SELECT max(global_position) FROM happened.messages WHERE global_position IS NOT NULL),
+        (SELECT max(position) FROM happened.category_ends),
+        -1
+    ) INTO last;
     WITH next AS (
         SELECT committed.row, last + row_number() OVER (ORDER BY committed.row) AS place
         FROM (
@@ -473,6 +478,8 @@ CREATE FUNCTION happened.claim_partition(
     partition smallint, "position" bigint, unread boolean, waiting json, message happened.messages
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    last bigint;
 BEGIN
     IF EXISTS (SELECT FROM happened.deliveries d WHERE d.subscription = wanted) THEN
         SELECT c.partition, c.position INTO partition, position
@@ -542,12 +549,20 @@ BEGIN
         ) m;
     END IF;
     IF NOT FOUND OR at_most = 0 THEN
-        unread := EXISTS (
-            SELECT FROM happened.category_ends e
-            WHERE e.partition = claim_partition.partition
-                AND e.position >= claim_partition.position
-                AND (categories IS NULL OR e.category = ANY (categories))
-        );
+        SELECT max(e.position) INTO last FROM happened.category_ends e
+        WHERE e.partition = claim_partition.partition AND e.position >= claim_partition.position
+            AND (categories IS NULL OR e.category = ANY (categories));
+        unread := last IS NOT NULL;
+        -- Where that is so and nothing is there, even now, somebody has deleted it by hand.
+        IF unread AND at_most > 0 AND NOT EXISTS (
+            SELECT FROM happened.read_partition(
+                claim_partition.partition, claim_partition.position, categories, 1
+            )
+        ) THEN
+            UPDATE happened.checkpoints c SET position = last + 1
+            WHERE c.subscription = wanted AND c.partition = claim_partition.partition;
+            unread := false;
+        END IF;
         RETURN NEXT;
     END IF;
 END $$;
