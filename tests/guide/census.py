@@ -94,6 +94,7 @@ def census(guide: Guide) -> dict[str, Counter[str]]:
         "session files": Counter(map(guide.name, guide.sessions)),
         "outputs": Counter(map(guide.name, guide.with_suffix(OUTPUT))),
         "diagrams": Counter(map(guide.name, guide.with_suffix(DIAGRAM))),
+        "traces": Counter(map(guide.name, guide.traces)),
         "data files": Counter(map(guide.name, guide.data)),
         "docstring examples": Counter(docstrings_with_examples(package)),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 PROGRAM = ".py"
 OUTPUT = ".out"
 DIAGRAM = ".mmd"
+TRACE = ".trace.json"
 SESSIONS = (".console", ".pycon")
 DATA = (".toml", ".json", ".yaml", ".yml", ".sql", ".html")
 FIGURES = "figures.json"
@@ -64,7 +65,12 @@ class Guide:
     @property
     def data(self) -> list[Path]:
         """Every file that a program loads."""
-        return self.with_suffix(*DATA)
+        return [path for path in self.with_suffix(*DATA) if path not in self.traces]
+
+    @property
+    def traces(self) -> list[Path]:
+        """Every recorded run that a page plays."""
+        return [path for path in self.with_suffix(".json") if path.name.endswith(TRACE)]
 
     @property
     def sources_to_run(self) -> list[Path]:

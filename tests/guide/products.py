@@ -8,9 +8,10 @@ from pytest_examples import CodeExample
 from tests.guide import sessions
 from tests.guide.comments import several_lines, unclaimed, with_comments
 from tests.guide.made import Made
-from tests.guide.places import DIAGRAM, OUTPUT, PROGRAM, SESSIONS, Guide
+from tests.guide.places import DIAGRAM, OUTPUT, PROGRAM, SESSIONS, TRACE, Guide
 from tests.guide.running import Run, Workplace, line_of, said, scratch, short_traceback
 from tests.guide.services import absent, flags, needs, places, required
+from tests.guide.traces import trace_of
 
 MERMAID_LINES = 2
 """A drawing has a first line that says what it is, and something drawn."""
@@ -24,12 +25,14 @@ class Ran:
         file: The copy that ran, as tracebacks name it.
         run: What it printed and raised.
         diagrams: The Mermaid texts that it drew, by the ending of their file.
+        trace: The steps of the recorded run that it drew.
         opened: The files of its own folder that it opened.
     """
 
     file: str
     run: Run
     diagrams: dict[str, str] = field(default_factory=dict)
+    trace: str | None = None
     opened: set[Path] = field(default_factory=set)
 
 
@@ -62,7 +65,7 @@ def run_program(guide: Guide, path: Path) -> Ran:
         chapter / file.relative_to(folder) for file in place.opened if file.is_relative_to(folder)
     }
     drawn = {ending: f"{text.rstrip()}\n" for ending, text in diagrams.items()}
-    return Ran(str(copy), run, drawn, opened)
+    return Ran(str(copy), run, drawn, trace_of(names), opened)
 
 
 def make_program(guide: Guide, path: Path) -> Made:
@@ -73,7 +76,7 @@ def make_program(guide: Guide, path: Path) -> Made:
     if why := absent(needs(path)):
         wait(made, name, 1, why)
         made.waiting["programs"].append(name)
-        for file in guide.with_suffix(OUTPUT, DIAGRAM):
+        for file in [*guide.with_suffix(OUTPUT, DIAGRAM), *guide.traces]:
             if file.with_name(file.name.split(".")[0] + PROGRAM) == path:
                 made.waiting[kind_of(file)].append(guide.name(file))
         return made
@@ -85,7 +88,7 @@ def make_program(guide: Guide, path: Path) -> Made:
     made.checked["programs"].append(name)
     if made.problems:
         return made
-    made.files |= products(path, out, ran.diagrams)
+    made.files |= products(path, out, ran.diagrams, ran.trace)
     add_comments(made, path, name, source, ran.run)
     for file, text in made.files.items():
         if text is not None and file != path:
@@ -93,9 +96,11 @@ def make_program(guide: Guide, path: Path) -> Made:
     return made
 
 
-def products(path: Path, out: str, diagrams: dict[str, str]) -> dict[Path, str | None]:
+def products(
+    path: Path, out: str, diagrams: dict[str, str], trace: str | None
+) -> dict[Path, str | None]:
     """Return what the files that a program makes should hold; None for those left from before."""
-    texts = {OUTPUT: out or None, **diagrams}
+    texts = {OUTPUT: out or None, TRACE: trace, **diagrams}
     found = {path.with_suffix(ending): text for ending, text in texts.items()}
     for left in path.parent.glob(f"{path.stem}*{DIAGRAM}"):
         if left.name.split(".")[0] == path.stem:
@@ -105,7 +110,8 @@ def products(path: Path, out: str, diagrams: dict[str, str]) -> dict[Path, str |
 
 def kind_of(product: Path) -> str:
     """Return as what a product is counted."""
-    return "outputs" if product.suffix == OUTPUT else "diagrams"
+    kinds = {OUTPUT: "outputs", TRACE: "traces", DIAGRAM: "diagrams"}
+    return next(kind for ending, kind in kinds.items() if product.name.endswith(ending))
 
 
 def wait(made: Made, name: str, line: int, why: str) -> None:

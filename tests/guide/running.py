@@ -33,7 +33,7 @@ from tests.guide.services import VARIABLES
 LIMIT = 60.0
 """Seconds after which running code counts as hanging."""
 
-LEFT_OUT = (".out", ".mmd", ".db", ".db-shm", ".db-wal")
+LEFT_OUT = (".out", ".mmd", ".trace.json", ".db", ".db-shm", ".db-wal")
 """Endings of what is made by running: products, and databases that somebody's own run left."""
 
 importlib.import_module("happened.server")
@@ -67,7 +67,7 @@ def scratch(*folders: Path) -> Iterator[Path]:
         for folder in folders:
             for path in sorted(folder.rglob("*")):
                 inner = path.relative_to(folder)
-                if path.is_file() and not ignored(inner) and path.suffix not in LEFT_OUT:
+                if path.is_file() and not ignored(inner) and not path.name.endswith(LEFT_OUT):
                     (target / inner).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(path, target / inner)
         yield target

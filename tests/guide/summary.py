@@ -21,7 +21,15 @@ from tests.guide.rules import SESSION_KINDS
 from tests.guide.services import required
 
 FOLDER = Path("tests") / "guide"
-KINDS = ("programs", "sessions", "outputs", "diagrams", "data files", "docstring examples")
+KINDS = (
+    "programs",
+    "sessions",
+    "outputs",
+    "diagrams",
+    "traces",
+    "data files",
+    "docstring examples",
+)
 SESSIONS = tuple(f"fences, {kind}" for kind in SESSION_KINDS)
 BY_HAND = "fences, diagram, by hand"
 RENDERED = "browser, diagrams rendered"

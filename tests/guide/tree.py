@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.guide.fences import SECTION, find_fences, sections
-from tests.guide.places import DATA, DIAGRAM, OUTPUT, PROGRAM, SESSIONS, Guide
+from tests.guide.places import DATA, DIAGRAM, OUTPUT, PROGRAM, SESSIONS, TRACE, Guide
 from tests.guide.rules import README_FILES
 
 
@@ -27,11 +27,14 @@ def leftovers(guide: Guide) -> list[str]:
     found = []
     for path in guide.files:
         name, inner = guide.name(path), path.relative_to(guide.sources).as_posix()
+        made = path.name.endswith((OUTPUT, DIAGRAM, TRACE))
+        if path.name.endswith(TRACE):  # it is played where the drawing of the same run is shown
+            inner = inner.removesuffix(TRACE) + DIAGRAM
         if len(path.relative_to(guide.sources).parts) == 1:
             found.append(f"{name}: lies in no chapter's folder")
         elif path.suffix not in (PROGRAM, OUTPUT, DIAGRAM, *SESSIONS, *DATA):
             found.append(f"{name}: no rule covers such a file")
-        elif path.suffix in (OUTPUT, DIAGRAM) and not program_of(path).exists():
+        elif made and not program_of(path).exists():
             found.append(f"{name}: there is no program {program_of(path).name} that makes it")
         elif inner not in shown:
             found.append(f"{name}: no page shows it")
