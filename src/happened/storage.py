@@ -4,6 +4,7 @@
 # The methods of a protocol have no bodies.
 
 import importlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -670,6 +671,16 @@ class Storage(Protocol):
             state: only those in this state; all by default.
             message_id: only those of this message; all by default.
             limit: how many to return at most.
+
+        Raises:
+            StorageError: the storage cannot be reached.
+        """
+
+    def waiting(self, subscription: str | None = None) -> Counter[DeliveryState]:
+        """Return how many deliveries there are, by state.
+
+        Args:
+            subscription: only those of this one; all by default.
 
         Raises:
             StorageError: the storage cannot be reached.

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
@@ -198,6 +198,12 @@ class MemoryStorage:
                 and message_id in (None, each.message_id)
             ]
         return sorted(found, key=lambda each: (each.due, each.stream, each.position))[:limit]
+
+    def waiting(self, subscription: str | None = None) -> Counter[DeliveryState]:
+        """See `Storage`."""
+        with self._lock:
+            found = list(self._deliveries.values())
+        return Counter(each.state for each in found if subscription in (None, each.subscription))
 
     def wait(self, timeout: float) -> bool:
         """See `Storage`."""

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -380,6 +381,15 @@ class PostgresStorage:
             *(*known.values(), limit),
         )
         return [as_delivery(row) for row in rows]
+
+    def waiting(self, subscription: str | None = None) -> Counter[DeliveryState]:
+        """See `Storage`."""
+        where = "" if subscription is None else " WHERE subscription = %s"
+        rows = self._read(
+            f"SELECT state, count(*) FROM {self._schema}.deliveries{where} GROUP BY state",
+            *(() if subscription is None else (subscription,)),
+        )
+        return Counter(dict(rows))
 
     # ------------------------------------------------------------------- waiting
 

@@ -5,6 +5,7 @@
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -215,6 +216,17 @@ class SQLiteStorage:
             {**asked, "limit": limit},
         )
         return list(map(delivery_of, rows))
+
+    def waiting(self, subscription: str | None = None) -> Counter[DeliveryState]:
+        """See `Storage`."""
+        where = "" if subscription is None else " AND subscription = :subscription"
+        counting = "SELECT state, count(*) FROM happened_deliveries WHERE state"
+        rows = self._file.rows(  # each half has its index
+            f"{counting} = 'pending'{where} GROUP BY state UNION ALL "
+            f"{counting} <> 'pending'{where} GROUP BY state",
+            {"subscription": subscription},
+        )
+        return Counter(dict(rows))
 
     def wait(self, timeout: float) -> bool:
         """See `Storage`."""

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -77,7 +76,7 @@ def server(
     _tell_what_is_left(found)
     if once:
         count = found.catch_up()
-        left = Counter(each.state for each in found.storage.deliveries(limit=100_000))
+        left = found.storage.waiting()
         told = "".join(
             f"; {left[state]} {state}" for state in ("retrying", "held", "dead") if left[state]
         )

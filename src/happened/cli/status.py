@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group, RenderableType
@@ -15,13 +15,12 @@ from happened.cli.display import as_json, console, seconds_since, table
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 from happened.errors import HappenedError
-from happened.storage import Backlog, Storage
+from happened.storage import Backlog, DeliveryState, Storage
 from happened.subscription import Subscription
 
-__all__ = ["Standing", "commands", "standing", "waiting"]
+__all__ = ["Standing", "commands", "standing"]
 
-STATES = ("retrying", "held", "dead", "pending")
-MANY = 100_000
+STATES: Final[tuple[DeliveryState, ...]] = ("retrying", "held", "dead", "pending")
 PAUSE = 2.0
 
 commands = typer.Typer()
@@ -49,7 +48,7 @@ class Standing:
     subscription: Subscription
     begun: bool
     backlog: Backlog
-    waiting: Counter[str]
+    waiting: Counter[DeliveryState]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -79,22 +78,8 @@ def standing(storage: Storage, subscription: Subscription) -> Standing:
         subscription,
         begun=bool(storage.checkpoints(subscription.name)),
         backlog=storage.backlog(subscription.name, subscription.categories),
-        waiting=waiting(storage, subscription.name),
+        waiting=storage.waiting(subscription.name),
     )
-
-
-def waiting(storage: Storage, subscription: str) -> Counter[str]:
-    """Return how many messages wait for the handlers of a subscription, by state.
-
-    Args:
-        storage: the storage of its domain.
-        subscription: its name.
-
-    Raises:
-        StorageError: the storage cannot be reached.
-    """
-    found = storage.deliveries(subscription=subscription, limit=MANY)
-    return Counter(delivery.state for delivery in found)
 
 
 @commands.command(

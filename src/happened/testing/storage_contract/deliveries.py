@@ -53,6 +53,9 @@ def test_deliveries_are_told_by_what_they_are_and_the_earliest_first(stock: Stor
     assert stock.deliveries(message_id="m1") == [first, fourth]
     assert stock.deliveries(message_id="m1", subscription="Emails") == [fourth]
     assert stock.deliveries(subscription="Nobody") == []
+    assert stock.waiting() == {"dead": 1, "held": 1, first.state: 2}
+    assert stock.waiting("Emails") == {fourth.state: 1}
+    assert stock.waiting("Nobody") == {}
 
 
 def test_of_one_handler_and_message_the_last_delivery_counts(stock: Storage) -> None:
