@@ -6,12 +6,13 @@ PORT ?= 8000
 
 READY = $(VENV)/ready
 FRONT_END = node_modules/.package-lock.json
+WHEELS = $(VENV)/wheels/ready
 RUN = NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(VENV))/bin:$$PATH"
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) $(FRONT_END) ## make the environment in .venv, or in the folder given as VENV=
+setup: $(READY) $(FRONT_END) $(WHEELS) ## make the environment in .venv, or in the folder given as VENV=
 
 serve: setup ## serve the guide on 127.0.0.1:8000, or on the port given as PORT=
 	@$(RUN) python -m tools.doctor port $(PORT)
@@ -40,5 +41,8 @@ $(READY): pyproject.toml requirements.lock tools/environment.py
 
 $(FRONT_END): package-lock.json | $(READY)
 	@"$(VENV)/bin/python" -m tools.environment front-end "$(VENV)"
+
+$(WHEELS): requirements.lock package-lock.json tools/environment.py | $(READY) $(FRONT_END)
+	@"$(VENV)/bin/python" -m tools.environment wheels "$(VENV)"
 
 .PHONY: help setup serve test check examples bench site

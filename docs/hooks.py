@@ -23,6 +23,9 @@ from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation, Section
 from mkdocs.structure.pages import Page
+from policy import write_policy
+from programs import ANNOTATION, lines_shown, runnable, write_programs
+from runtime import missing, write_runtime
 
 ROOT = Path(__file__).parent.parent
 MODULES = ROOT / "node_modules"
@@ -45,18 +48,18 @@ CONFIG = re.compile(
 IMPORT = re.compile(r'(?:^|[;}\n])(?:import|export)\s*(?:[^"\'();]*?from)?\s*"(\.[^"]+)"')
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 PYTHON = re.compile(r"^\s*(?:\{?\s*\.?(?:python|py|pycon)\b)")
-HIGHLIGHT = re.compile(r"[ \t]*#[ \t]*\(!\)[ \t]*$")
-CLOSING = re.compile(r"(?P<indent>[ \t]*)[)\]}]+,?$")
-ANNOTATION = re.compile(r"[ \t]*#[ \t]*\(\d+\)!")
-LIST = re.compile(r"[ \t>]*1\.\s")
-FOR_TOOLS = re.compile(
-    r"[ \t]*#[ \t]*(?:noqa\b|type:[ \t]*ignore|pyright:|ruff:|mypy:|pragma:|needs:|raises:|fmt:)"
-    r"[^#\n]*(?P<next>#?)"
+DIRECTIVE = re.compile(
+    r"""^[ \t>]*-+8<-+[ \t]+["'](?P<name>[\w/]+)\.py(?::(?P<section>[\w-]+))?["']\s*$"""
 )
+NAMED = re.compile(
+    r""" data-program="[^"]*"(?: data-section="[^"]*")?"""
+)  # as `Directives` writes it
+CLOSING = re.compile(r"(?P<indent>[ \t]*)[)\]}]+,?$")
+LIST = re.compile(r"[ \t>]*1\.\s")
 DIAGRAM = re.compile(r'<pre\s+class="mermaid"><code>(?P<source>.*?)\s*</code></pre>', re.DOTALL)
 LINK = re.compile(r"(?P<open>\]\(|^\[[^\]]+\]:\s*)(?P<path>[^)#:\s]+\.md)(?P<anchor>#[^)\s]*)?")
 CODE = re.compile(
-    r'(?P<open><div class="[^"]*\bhighlight">(?:<span class="filename">.*?</span>)?)'
+    r'(?P<open><div class="[^"]*\bhighlight"[^>]*>(?:<span class="filename">.*?</span>)?)'
     r"<pre><span></span><code>(?P<code>.*?)</code>",
     re.DOTALL,
 )
@@ -71,6 +74,21 @@ logging.getLogger("mkdocs.plugins.mermaid2.util").setLevel(logging.WARNING)  # i
 shown: dict[str, str] = {}  # a page's Markdown with its snippets filled in, by the page's path
 live: list[str] = []  # the command, if the guide is served while it is written
 rendering: list[Page] = []  # the page that is being rendered
+runs: set[str] = set()  # the programs that run in a page, by chapter and name
+
+
+class Directives(Preprocessor):
+    """Names the program in each fence that shows a section of one, or all, before it is filled."""
+
+    def run(self, lines: list[str]) -> list[str]:
+        lines = list(lines)
+        for position in range(len(lines) - 2):
+            fence, named = FENCE.match(lines[position]), DIRECTIVE.match(lines[position + 1])
+            alone = named and end_of_fence(lines, position) == position + 2
+            if fence and named and alone and PYTHON.match(fence["info"]) and named["name"] in runs:
+                section = f' data-section="{named["section"]}"' if named["section"] else ""
+                lines[position] += f' data-program="{named["name"]}"{section}'
+        return lines
 
 
 class Programs(Preprocessor):
@@ -86,8 +104,8 @@ class Programs(Preprocessor):
             if end > position and PYTHON.match(FENCE.match(lines[position])["info"]):  # type: ignore[index]
                 explained = LIST.match(next(filter(str.strip, lines[end + 1 :]), ""))
                 program, numbers = show(lines[position + 1 : end], annotated=bool(explained))
-                piece = [lines[position], *program, lines[end]]
-                body = [with_lines(lines[position], numbers), *program, lines[end]]
+                piece = [NAMED.sub("", lines[position]), *program, lines[end]]
+                body = [opening(lines[position], numbers), *program, lines[end]]
             plain += piece
             marked += body
             position = end + 1
@@ -126,29 +144,13 @@ def filled(lines: list[str]) -> list[str]:
 
 
 def show(program: list[str], *, annotated: bool) -> tuple[list[str], list[int]]:
-    """What a reader sees of some lines of a program, and the numbers of the lines to highlight.
-
-    Annotations, ``# (1)!``, are left in place where the list that explains them follows.
-    """
-    body: list[str] = []
+    """What a reader sees of some lines of a program, and the numbers of the lines to highlight."""
+    lines = lines_shown(program, annotated=annotated)
+    body = [line.text for line in lines]
     numbers: list[int] = []
-    for line in program:
-        text = HIGHLIGHT.sub("", line)
-        highlighted = text != line
-        text = text if annotated else ANNOTATION.sub("", text)
-        without = FOR_TOOLS.sub(lambda found: f"  {found['next']}", text).rstrip()
-        if without != text and (not without.strip() or without.strip() == "#"):
-            continue
-        if not without.strip() and len(body) > 1 and not body[-1].strip() and not body[-2].strip():
-            continue
-        body.append(without)
-        if highlighted:
-            numbers += range(first_line(body) + 1, len(body) + 1)
-    while body and not body[0].strip():
-        body.pop(0)
-        numbers = [number - 1 for number in numbers]
-    while body and not body[-1].strip():
-        body.pop()
+    for number, line in enumerate(lines, 1):
+        if line.highlighted:
+            numbers += range(first_line(body[:number]) + 1, number + 1)
     return body, numbers
 
 
@@ -162,16 +164,22 @@ def first_line(body: list[str]) -> int:
     return next((number for number in range(end - 1, -1, -1) if opening.match(body[number])), end)
 
 
-def with_lines(fence: str, numbers: list[int]) -> str:
-    if not numbers:
+def opening(fence: str, numbers: list[int]) -> str:
+    """A fence's first line with the lines to highlight; one that names a program needs braces."""
+    if numbers:
+        option = f'hl_lines="{" ".join(map(str, numbers))}"'
+        fence = f"{fence[:-1]} {option}}}" if fence.rstrip().endswith("}") else f"{fence} {option}"
+    found = FENCE.match(fence)
+    if found is None or not NAMED.search(fence):
         return fence
-    option = f'hl_lines="{" ".join(map(str, numbers))}"'
-    return f"{fence[:-1]} {option}}}" if fence.rstrip().endswith("}") else f"{fence} {option}"
+    info = re.sub(r"[{}]", " ", found["info"]).strip().removeprefix(".")
+    return f"{found['indent']}{found['ticks']} {{ .{info} }}"
 
 
 class Guide(Extension):
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - the name is Markdown's
         md.registerExtension(self)
+        md.preprocessors.register(Directives(md), "happened-directives", 33)
         # After pymdownx.snippets (32) and before pymdownx.superfences (25).
         md.preprocessors.register(Programs(md), "happened-programs", 28)
 
@@ -193,10 +201,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         config.site_url = (
             f"http://{config.dev_addr}/"  # the theme goes only where the sitemap leads
         )
-    missing = [path for path in [*FONTS.values(), MERMAID] if not (MODULES / path).exists()]
-    if missing:
-        raise Abort(f"node_modules/{missing[0]} is missing: run `make setup`")
+    front_end = [MODULES / path for path in [*FONTS.values(), MERMAID]]
+    lacking = [path for path in front_end if not path.exists()] + missing(MODULES)
+    if lacking:
+        raise Abort(f"{lacking[0]} is missing: run `make setup`")
     shown.clear()
+    runs.clear()
+    runs.update(runnable(ROOT / "docs_src"))
     config.extra_css[:] = [path for path in config.extra_css if "_mkdocstrings" not in str(path)]
     config.markdown_extensions.append(Guide())  # type: ignore[arg-type]  # an instance is as good
     return config
@@ -369,11 +380,15 @@ def on_post_build(config: MkDocsConfig) -> None:
         text.append(f"- [{page.title}]({copy}): {page.meta['description']}")
     (site / "llms.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
     search_on_demand(site, ROOT / "docs/scripts/search.js")
+    write_programs(ROOT / "docs_src", site / "assets/programs")
+    write_runtime(ROOT, site)
     one_stylesheet(site)
     loader = site / "scripts/mermaid.js"
     parts = json.dumps(in_order(MODULES / MERMAID / "mermaid.esm.min.mjs"))
     text = loader.read_text(encoding="utf-8").replace("parts = []", f"parts = {parts}")
     loader.write_text(text, encoding="utf-8")
+    if not live:  # the server that reloads the pages puts a script into each
+        write_policy(site)
 
 
 def in_reading_order(pages: dict[str, Page]) -> list[Page]:
@@ -415,8 +430,12 @@ def one_stylesheet(site: Path) -> None:
         return all(name in named or name in script for name in names)
 
     ours = site / "stylesheets/happened.css"
-    own = re.sub(r"(?s)/\*.*?\*/|(?m:^\s+|\n)", "", ours.read_text(encoding="utf-8"))
-    style = without_unused(text, wanted) + own
+    running = site / "stylesheets/run.css"
+    rules = ours.read_text(encoding="utf-8")
+    if running.exists():
+        rules += running.read_text(encoding="utf-8")
+        running.unlink()
+    style = without_unused(text, wanted) + re.sub(r"(?s)/\*.*?\*/|(?m:^\s+|\n)", "", rules)
     ours.write_text(re.sub(r"pre ?> ?code", "pre code", style), encoding="utf-8")
 
 

