@@ -75,6 +75,7 @@ shown: dict[str, str] = {}  # a page's Markdown with its snippets filled in, by 
 live: list[str] = []  # the command, if the guide is served while it is written
 rendering: list[Page] = []  # the page that is being rendered
 runs: set[str] = set()  # the programs that run in a page, by chapter and name
+played: dict[str, str] = {}  # the programs whose run a page can play, by the drawing of the run
 
 
 class Directives(Preprocessor):
@@ -208,6 +209,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     shown.clear()
     runs.clear()
     runs.update(runnable(ROOT / "docs_src"))
+    played.clear()
+    played.update(drawings_played(ROOT / "docs_src"))
     config.extra_css[:] = [path for path in config.extra_css if "_mkdocstrings" not in str(path)]
     config.markdown_extensions.append(Guide())  # type: ignore[arg-type]  # an instance is as good
     return config
@@ -290,8 +293,10 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         name = title[1].strip() if title else f"Diagram: {below}"
         lines = source.count("\n") + 1
         width, height = SIZES.get(f"{page.url}#{next(places)}", [360, 44 * lines])
+        program = played.get(source.strip())
+        trace = f' data-trace="{program}"' if program else ""
         return (
-            f'<div class="diagram" role="group" tabindex="0" aria-label="{escape(name)}">'
+            f'<div class="diagram" role="group" tabindex="0" aria-label="{escape(name)}"{trace}>'
             f'<div class="diagram__room" style="--width:{width};--height:{height}">'
             f'<pre class="mermaid"><code>{escape(source, quote=False)}</code></pre></div></div>'
         )
@@ -337,6 +342,17 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     # With the space the theme does not take the copy for a translation, and ask it for a sitemap.
     here = '<link rel="alternate " type="text/markdown" href="index.md">'
     return output.replace("</head>", f"{here}</head>", 1)
+
+
+def drawings_played(sources: Path) -> dict[str, str]:
+    """The programs with the trace of a recorded run beside them, by the drawing of that run."""
+    programs = [path.with_name(path.name.split(".")[0]) for path in sources.rglob("*.trace.json")]
+    return {
+        program.with_suffix(".mmd").read_text(encoding="utf-8").strip(): (
+            program.relative_to(sources).as_posix()
+        )
+        for program in programs
+    }
 
 
 def copy_of(page: Page) -> str:
@@ -430,11 +446,10 @@ def one_stylesheet(site: Path) -> None:
         return all(name in named or name in script for name in names)
 
     ours = site / "stylesheets/happened.css"
-    running = site / "stylesheets/run.css"
     rules = ours.read_text(encoding="utf-8")
-    if running.exists():
-        rules += running.read_text(encoding="utf-8")
-        running.unlink()
+    for more in sorted({*ours.parent.glob("*.css")} - {ours}):
+        rules += more.read_text(encoding="utf-8")
+        more.unlink()
     style = without_unused(text, wanted) + re.sub(r"(?s)/\*.*?\*/|(?m:^\s+|\n)", "", rules)
     ours.write_text(re.sub(r"pre ?> ?code", "pre code", style), encoding="utf-8")
 
