@@ -64,18 +64,20 @@ def write_runtime(root: Path, site: Path) -> None:
 
 
 def describe(folder: Path) -> dict[str, object]:
-    """Return what the page must know of the files: their version, the wheels, and their size.
+    """Return what the page must know of the files: their version, their names, and their size.
 
     The bytes are those that Python and the wheels have here, not compressed.
     """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     wheels = sorted(path.name for path in folder.glob("wheels/*.whl"))
     loaded = [*folder.glob("pyodide/*"), *folder.glob("wheels/*")]
     return {
         "version": digest.hexdigest()[:16],
         "wheels": wheels,
+        "files": [path.relative_to(folder).as_posix() for path in files if path.suffix != ".map"],
         "bytes": sum(path.stat().st_size for path in loaded),
     }
 

@@ -51,9 +51,7 @@ export interface Ended {
   trace?: Step[];
 }
 
-export type ToWorker =
-  | { kind: "boot"; base: string }
-  | ({ kind: "run"; id: number } & Program);
+export type ToWorker = { kind: "boot"; base: string } | ({ kind: "run"; id: number } & Program);
 
 export type FromWorker =
   | { kind: "progress"; loaded: number; total: number }
@@ -66,5 +64,7 @@ export type FromWorker =
 export interface Runtime {
   version: string;
   wheels: string[];
+  /** What is below assets/run/ except source maps, each by its path there. */
+  files: string[];
   bytes: number;
 }
