@@ -1,5 +1,7 @@
 // A program as the site's build describes it, and which of its lines a block of the page shows.
 
+import type { Step } from "./protocol.ts";
+
 /** The first and the last of some lines, counted from 1. */
 export type Lines = [first: number, last: number];
 
@@ -14,7 +16,7 @@ export interface Program {
   /** What it printed when the guide was made. */
   output: string;
   /** What happened in it, step by step, if a page shows that. */
-  trace: unknown[] | null;
+  trace: Step[] | null;
   /** Imports and set-up, which the editor folds. */
   foldable: Lines | null;
 }

@@ -1,0 +1,205 @@
+// The playground: an editor for any program, starting points, and a link that carries the program.
+import { type Editor, openEditor } from "./editor.ts";
+import { copy, download, NOT_COPIED } from "./hand_out.ts";
+import { announce } from "./output.ts";
+import { loadProgram } from "./program.ts";
+import { button, Runner } from "./runner.ts";
+import { fromFragment, LinkError, toFragment } from "./share.ts";
+
+const NAME = "playground.py";
+/** Where a reader's program is kept while the tab is open. */
+const DRAFT = "happened:playground";
+
+/** Fills the playground of a page, whose programs are the starting points. */
+export async function openPlayground(place: HTMLElement, assets: string): Promise<void> {
+  await new Playground(place, assets).begin();
+}
+
+class Playground {
+  readonly #assets: string;
+  readonly #editor: Editor;
+  readonly #runner: Runner;
+  readonly #start = document.createElement("select");
+  readonly #said = document.createElement("p");
+  readonly #link = document.createElement("input");
+  #original = "";
+  #putting = false;
+
+  constructor(place: HTMLElement, assets: string) {
+    this.#assets = assets;
+    const frame = document.createElement("div");
+    const run = button("Run", () => this.run());
+    const bar = document.createElement("div");
+    const box = document.createElement("div");
+    frame.className = "playground__frame";
+    bar.className = "run";
+    bar.setAttribute("role", "group");
+    bar.setAttribute("aria-label", "The program");
+    box.className = "run__editor";
+    run.dataset.do = "run";
+    bar.append(
+      run,
+      button("Reset", () => this.reset()),
+      button("Share", () => void this.share()),
+      button("Copy program", () => void this.#copy(this.#editor.text(), "The program was copied.")),
+      button("Download", () => download(NAME, this.#editor.text())),
+    );
+    this.#said.className = "playground__said";
+    this.#said.setAttribute("role", "status");
+    this.#link.className = "playground__link";
+    this.#link.readOnly = true;
+    this.#link.hidden = true;
+    this.#link.setAttribute("aria-label", "The link that carries the program");
+    this.#link.addEventListener("focus", () => this.#link.select());
+    this.#runner = new Runner({
+      host: place,
+      run,
+      assets,
+      mark: (line) => this.#editor.mark(line),
+      goTo: (line) => this.#editor.goTo(line),
+    });
+    this.#runner.output.element.hidden = true;
+    frame.append(box, bar, this.#runner.output.element);
+    place.replaceChildren(this.#choice(), this.#said, this.#link, frame);
+    this.#editor = openEditor({
+      parent: box,
+      label: "Your program",
+      text: "",
+      onRun: () => this.run(),
+      onChange: () => this.#changed(),
+    });
+    const read = () => {
+      if (place.isConnected) void this.#readLink();
+      else removeEventListener("hashchange", read);
+    };
+    addEventListener("hashchange", read);
+  }
+
+  /** Shows the program of the page's link, or the reader's own from before, or the first one. */
+  async begin(): Promise<void> {
+    if (await this.#readLink()) return;
+    const draft = kept();
+    if (draft !== null) {
+      this.#put(draft, "");
+      return;
+    }
+    await this.#choose();
+  }
+
+  run(): void {
+    if (this.#runner.running) return;
+    const text = this.#editor.text();
+    void this.#runner.run({ name: NAME, text, files: {}, record: true });
+  }
+
+  /** Gives back what the reader started from, as a change that can be undone. */
+  reset(): void {
+    this.#editor.replace(this.#original);
+    this.#tell("The program is as it was at the start.");
+  }
+
+  /** Puts a link that carries the program into the address and the clipboard. */
+  async share(): Promise<void> {
+    try {
+      const fragment = await toFragment(this.#editor.text());
+      history.replaceState(history.state, "", `#${fragment}`);
+      this.#link.value = location.href;
+      this.#link.hidden = false;
+      await this.#copy(location.href, "The link was copied. It carries the program itself.");
+    } catch (error) {
+      this.#link.hidden = true;
+      if (!(error instanceof LinkError)) throw error;
+      this.#tell(error.message);
+    }
+  }
+
+  /** Makes the choice of starting points: the programs that this page shows below headings. */
+  #choice(): HTMLElement {
+    const label = document.createElement("label");
+    label.className = "playground__start";
+    this.#start.add(new Option("an empty program", ""));
+    for (const block of document.querySelectorAll<HTMLElement>("[data-program]")) {
+      const title = titleOf(block);
+      const known = [...this.#start.options].some((one) => one.value === block.dataset.program);
+      if (!known && title) this.#start.add(new Option(title, block.dataset.program));
+    }
+    this.#start.selectedIndex = Math.min(1, this.#start.options.length - 1);
+    this.#start.addEventListener("change", () => void this.#choose());
+    label.append("Start from ", this.#start);
+    return label;
+  }
+
+  async #choose(): Promise<void> {
+    const path = this.#start.value;
+    try {
+      this.#put(path && (await loadProgram(this.#assets, path)).text, "");
+      keep(this.#original);
+    } catch (error) {
+      this.#tell(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Shows the program of the address, and runs nothing; tells whether there was one. */
+  async #readLink(): Promise<boolean> {
+    try {
+      const program = await fromFragment(location.hash);
+      if (program === null) return false;
+      this.#put(program, "This program came with the link. Read it before you run it.");
+    } catch (error) {
+      if (!(error instanceof LinkError)) throw error;
+      this.#put("", error.message);
+    }
+    return true;
+  }
+
+  #put(text: string, said: string): void {
+    this.#original = text;
+    this.#putting = true;
+    this.#editor.replace(text);
+    this.#putting = false;
+    this.#tell(said);
+  }
+
+  /** Keeps the reader's own program; the address has a link no longer that carries another. */
+  #changed(): void {
+    if (this.#putting) return;
+    keep(this.#editor.text());
+    this.#link.hidden = true;
+    if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
+  }
+
+  async #copy(text: string, said: string): Promise<void> {
+    this.#tell((await copy(text)) ? said : NOT_COPIED);
+  }
+
+  #tell(said: string): void {
+    this.#said.textContent = said;
+    if (said) announce([said]);
+  }
+}
+
+/** The heading or summary above a block. */
+function titleOf(block: HTMLElement): string {
+  const above = [...document.querySelectorAll("h2, h3, summary")].filter(
+    (one) => one.compareDocumentPosition(block) & Node.DOCUMENT_POSITION_FOLLOWING,
+  );
+  const title = above.at(-1)?.cloneNode(true) as HTMLElement | undefined;
+  title?.querySelector(".headerlink")?.remove();
+  return title?.textContent?.trim() ?? "";
+}
+
+function kept(): string | null {
+  try {
+    return sessionStorage.getItem(DRAFT);
+  } catch {
+    return null; // the reader's browser keeps nothing
+  }
+}
+
+function keep(text: string): void {
+  try {
+    sessionStorage.setItem(DRAFT, text);
+  } catch {
+    // as above
+  }
+}

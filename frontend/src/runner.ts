@@ -1,0 +1,117 @@
+// Runs the program of one block in the page's one session, and shows what comes of it.
+import { announce, Output } from "./output.ts";
+import { seconds } from "./program.ts";
+import type { Ended, Program } from "./protocol.ts";
+import { Session } from "./session.ts";
+
+let session: Session | undefined;
+let current: Runner | undefined;
+
+/** What a page tells of an instant navigation: the theme's observable. */
+declare global {
+  interface Window {
+    document$?: { subscribe(listener: () => void): unknown };
+  }
+}
+
+window.document$?.subscribe(() => {
+  if (current && !current.options.host.isConnected) current.stop(); // its reader has gone on
+});
+
+/** What the event `happened:ran` tells, when a run has ended. */
+export interface Ran {
+  program: Program;
+  ended: Ended;
+}
+
+export interface RunnerOptions {
+  /** What says in `data-run` how the run stands, and is the target of `happened:ran`. */
+  host: HTMLElement;
+  /** The button that starts a run; Stop appears after it. */
+  run: HTMLButtonElement;
+  /** The address of assets/. */
+  assets: string;
+  /** Marks the line of an error, or no line. */
+  mark: (line: number | null) => void;
+  goTo: (line: number) => void;
+}
+
+export class Runner {
+  readonly output: Output;
+  readonly #stop = button("Stop", () => this.stop());
+
+  constructor(readonly options: RunnerOptions) {
+    this.output = new Output(options.host, options.goTo);
+  }
+
+  get running(): boolean {
+    return current === this;
+  }
+
+  /** Runs a program and shows its output; what another block runs is stopped first. */
+  async run(program: Program): Promise<void> {
+    current?.stop();
+    current = this;
+    const { output, options } = this;
+    options.mark(null);
+    options.run.setAttribute("aria-disabled", "true");
+    options.run.after(this.#stop);
+    output.begin(program.name);
+    output.say("loading", "is loaded");
+    announce([`${program.name} is being run`]);
+    session ??= new Session(new URL("run/", options.assets).href);
+    let started = performance.now();
+    const ended = await session.run(program, {
+      progress: (loaded, total) => output.progress(loaded, total),
+      started: () => {
+        started = performance.now();
+        output.say("running", "is running");
+      },
+      output: (stream, text) => output.print(stream, text),
+      slow: () => {
+        output.say("running", "is still running; Stop ends it");
+        announce([`${program.name} is still running; Stop ends it`]);
+      },
+    });
+    this.#end(ended, seconds(performance.now() - started));
+    const detail: Ran = { program, ended };
+    options.host.dispatchEvent(new CustomEvent("happened:ran", { bubbles: true, detail }));
+  }
+
+  /** Ends the run at once. */
+  stop(): void {
+    if (this.running) session?.stop();
+  }
+
+  #end(ended: Ended, took: string): void {
+    const { output, options } = this;
+    if (current === this) current = undefined;
+    options.run.removeAttribute("aria-disabled");
+    if (document.activeElement === this.#stop) options.run.focus(); // Stop goes, the focus stays
+    this.#stop.remove();
+    const { error } = ended;
+    if (ended.ok) {
+      output.end("ended", `ran whole in ${took}${output.text ? "" : " and printed nothing"}`);
+    } else if (error?.name === "Stopped") {
+      output.end("stopped", `was stopped after ${took}`);
+    } else if (error?.name === "NotRun") {
+      output.fail(error);
+      output.end("failed", "did not run");
+    } else {
+      if (error) output.fail(error);
+      options.mark(error?.line ?? null);
+      const where = error?.line ? ` in line ${error.line}` : "";
+      output.end("failed", `ended with an error${where}, after ${took}`);
+    }
+  }
+}
+
+/** Makes a button of a toolbar. */
+export function button(text: string, press: () => void): HTMLButtonElement {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "run__button";
+  made.textContent = text;
+  made.addEventListener("click", press);
+  return made;
+}
