@@ -122,7 +122,7 @@ def runnable(docs_src: Path) -> dict[str, Path]:
     """The programs that run in a page, by chapter and name."""
     found = {
         path.relative_to(docs_src).with_suffix("").as_posix(): path
-        for path in sorted(docs_src.glob("ch*/*.py"))
+        for path in sorted(docs_src.glob("*/*.py"))
     }
     return {name: path for name, path in found.items() if name not in NOT_RUNNABLE}
 

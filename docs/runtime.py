@@ -64,21 +64,21 @@ def write_runtime(root: Path, site: Path) -> None:
 
 
 def describe(folder: Path) -> dict[str, object]:
-    """Return what the page must know of the files: their version, their names, and their size.
+    """Return what the page must know of the files, as `Runtime` in frontend/src/protocol.ts.
 
-    The bytes are those that Python and the wheels have here, not compressed.
+    The bytes are those of what a first run fetches, as they lie here and not compressed; scripts
+    are not among them, since nothing tells how far a browser has loaded one.
     """
     digest = hashlib.sha256()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    wheels = sorted(path.name for path in folder.glob("wheels/*.whl"))
-    loaded = [*folder.glob("pyodide/*"), *folder.glob("wheels/*")]
+    fetched = [path for path in files if path.suffix in (".wasm", ".zip", ".json", ".whl")]
     return {
         "version": digest.hexdigest()[:16],
-        "wheels": wheels,
+        "wheels": [path.name for path in files if path.suffix == ".whl"],
         "files": [path.relative_to(folder).as_posix() for path in files if path.suffix != ".map"],
-        "bytes": sum(path.stat().st_size for path in loaded),
+        "bytes": sum(path.stat().st_size for path in fetched),
     }
 
 
