@@ -45,7 +45,9 @@ const EDGE = 10;
 
 /** Lay a run out in a width; `measure` gives the width of a text. */
 export function draw(run: Run, room: number, measure: (text: string) => number): Drawing {
-  const { xs, width, widths, slanted } = spread(run.lanes, room, measure);
+  const { xs, widths, slanted, ...lanes } = spread(run.lanes, room, measure);
+  const texts = run.steps.flatMap((step) => [step.label, ...step.notes]).map(measure);
+  const width = Math.max(lanes.width, ...texts.map((text) => text + NOTE));
   const longest = Math.max(0, ...run.lanes.map((lane) => measure(lane.name)));
   const top = slanted ? Math.ceil((longest + EDGE) * Math.SQRT1_2) + LINE : NOTE + EDGE;
   const at = (lane: number) => xs[lane] ?? 0;

@@ -1,5 +1,5 @@
 // Finds and lights lines of a program in the blocks of the page that show them.
-import { type Program, type Lines, rowOf } from "./program.ts";
+import { type Lines, type Program, rowOf } from "./program.ts";
 
 /** Some lines as a block of the page shows them. */
 export interface Shown {
@@ -9,12 +9,7 @@ export interface Shown {
 }
 
 /** The blocks that show lines of a program; the first is the best to look at. */
-export function shownOn(
-  page: ParentNode,
-  path: string,
-  program: Program,
-  lines: Lines,
-): Shown[] {
+export function shownOn(page: ParentNode, path: string, program: Program, lines: Lines): Shown[] {
   const [first, last] = lines;
   const numbers = Array.from({ length: last - first + 1 }, (_, place) => first + place);
   const found: Shown[] = [];
@@ -41,6 +36,20 @@ export function lightLines(shown: Shown[]): void {
   if (!("highlights" in CSS)) return;
   CSS.highlights.delete("step");
   if (shown.length) CSS.highlights.set("step", new Highlight(...shown.map((one) => one.range)));
+}
+
+/** Go to these lines, with the focus. An address in the page would have the theme load it anew. */
+export function goTo({ code, range }: Shown): void {
+  for (
+    let box = code.closest("details");
+    box;
+    box = box.parentElement?.closest("details") ?? null
+  ) {
+    box.open = true;
+  }
+  if (!code.hasAttribute("tabindex")) code.tabIndex = -1;
+  code.focus({ preventScroll: true });
+  range.startContainer.parentElement?.scrollIntoView({ block: "center" });
 }
 
 /** What a block shows: annotations, which the theme puts into it, are none of it. */

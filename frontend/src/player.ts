@@ -1,8 +1,8 @@
 // Plays a run: for each step a sentence, an arrow in a drawing, and the lines of the program.
 import { html } from "./elements.ts";
-import { lightLines, type Shown, shownOn } from "./lit.ts";
+import { goTo, lightLines, type Shown, shownOn } from "./lit.ts";
 import { light, picture } from "./picture.ts";
-import { type Program, type Lines, loadProgram } from "./program.ts";
+import { type Lines, loadProgram, type Program } from "./program.ts";
 import { follow, type Message, named, type Recorded, type Run, type Step } from "./trace.ts";
 
 const LONGEST = 500; // steps; a reader's own run may have more
@@ -16,7 +16,11 @@ interface Played {
 }
 
 /** Plays the run that was recorded when the guide was made, in place of its drawing. */
-export async function playRecorded(start: HTMLElement, diagram: HTMLElement, assets: string): Promise<void> {
+export async function playRecorded(
+  start: HTMLElement,
+  diagram: HTMLElement,
+  assets: string,
+): Promise<void> {
   const path = diagram.dataset.trace ?? "";
   const program = await loadProgram(assets, path);
   const played = { name: program.name, text: program.text, onPage: { path, program } };
@@ -175,7 +179,7 @@ class Player {
     );
   }
 
-  /** Some lines of the program with their place, which is a link if the page shows them. */
+  /** Some lines of the program with their place, which leads to the block that shows them. */
   private excerpt(lines: Lines, shown: Shown | undefined): HTMLElement {
     const name = `${this.played.name}, ${named(lines)}`;
     const code = html("code", { tabindex: 0 });
@@ -189,7 +193,8 @@ class Player {
           .slice(lines[0] - 1, lines[1])
           .join("\n"),
       );
-    const place = shown ? html("a", { href: `#${shown.code.id}` }, name) : name;
+    const place = shown ? html("button", { type: "button", class: "player__there" }, name) : name;
+    if (shown && typeof place !== "string") place.onclick = () => goTo(shown);
     return html(
       "figure",
       { class: "player__excerpt language-python highlight", "data-lines": lines.join("-") },

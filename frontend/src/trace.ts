@@ -54,7 +54,8 @@ export function follow(recorded: readonly Recorded[], program: string): Run {
     const verb = step.message?.kind === "event" ? "dispatches" : "sends";
     const taken = recorded.some((later, at) => at > place && sameMessage(later, step));
     const text = `${sender ?? "The caller"} ${verb} ${name}${taken ? "." : "; it has no handler."}`;
-    return { ...plain(step), text, from, to: from, label: name, lines: classOf(blocks, name) };
+    const label = taken ? "" : `${name}, no handler`;
+    return { ...plain(step), text, from, to: from, label, lines: classOf(blocks, name) };
   };
 
   const handling = (step: Recorded, place: number): Step => {
