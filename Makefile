@@ -24,8 +24,8 @@ test: setup ## run every test
 
 check: setup ## check format, lint and types
 	@$(RUN) python -m tools.format --check && $(RUN) ruff check --quiet .
-	@$(RUN) mypy
-	@$(RUN) pyright
+	@$(RUN) mypy && $(RUN) pyright
+	@$(RUN) npm run --silent check
 
 examples: setup ## make outputs, sessions and diagrams anew
 	@$(RUN) python -m tests.guide.programs

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from mkdocs.exceptions import Abort, PluginError
 
@@ -63,7 +64,7 @@ def write_runtime(root: Path, site: Path) -> None:
     (site / "sw.js").write_text(worker.replace(VERSION, described["version"]), encoding="utf-8")
 
 
-def describe(folder: Path) -> dict[str, object]:
+def describe(folder: Path) -> dict[str, Any]:
     """Return what the page must know of the files, as `Runtime` in frontend/src/protocol.ts.
 
     The bytes are those of what a first run fetches, as they lie here and not compressed; scripts
