@@ -123,6 +123,7 @@ export function openEditor(options: EditorOptions): Editor {
         EditorView.contentAttributes.of({
           "aria-label": options.label,
           "aria-describedby": hint.id,
+          tabindex: "0",
           autocapitalize: "off",
         }),
         keymap.of([

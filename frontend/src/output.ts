@@ -7,6 +7,8 @@ export type State = "loading" | "running" | "ended" | "failed" | "stopped";
 
 /** Lines that a screen reader is read of what was printed; the rest stands in the region. */
 const READ_ALOUD = 6;
+/** What the stylesheet writes above what was not printed as usual. */
+const LABELS: Record<Stream, string> = { out: "Output", err: "Error output" };
 /** Milliseconds between two additions to the page. */
 const PAUSE = 40;
 
@@ -53,6 +55,7 @@ export class Output {
     this.#where.hidden = true;
     this.#text.hidden = true;
     this.element.hidden = false;
+    this.element.scrollIntoView({ block: "nearest" });
   }
 
   /** Says what goes on. */
@@ -66,7 +69,8 @@ export class Output {
   progress(loaded: number, total: number): void {
     this.#bar.max = Math.max(loaded, total);
     this.#bar.value = loaded;
-    this.say("loading", `loading Python: ${megabytes(loaded, total)}`);
+    const whole = loaded >= total;
+    this.say("loading", whole ? "starting Python" : `loading Python: ${megabytes(loaded, total)}`);
   }
 
   /** Adds what was printed, soon. */
@@ -81,7 +85,7 @@ export class Output {
   fail({ text, line }: Failure): void {
     const printed = this.text;
     const apart = printed && !printed.endsWith("\n") ? "\n" : "";
-    this.#add("err", `${apart}${text.replace(/\n*$/, "\n")}`);
+    this.#add("err", `${apart}${text.replace(/\n*$/, "\n")}`, "Error");
     this.#where.hidden = line === null;
     this.#where.textContent = `Show line ${line}`;
     this.#where.onclick = () => line !== null && this.goTo(line);
@@ -110,15 +114,16 @@ export class Output {
     for (const [stream, text] of waiting) this.#add(stream, text);
   }
 
-  #add(stream: Stream, text: string): void {
+  #add(stream: Stream, text: string, label = LABELS[stream]): void {
     const box = this.#text;
     box.hidden = false;
     const below = box.scrollHeight - box.scrollTop - box.clientHeight;
     const last = box.lastElementChild;
-    if (last instanceof HTMLElement && last.dataset.stream === stream) last.append(text);
+    if (last instanceof HTMLElement && last.dataset.label === label) last.append(text);
     else {
       const part = document.createElement("span");
       part.dataset.stream = stream;
+      part.dataset.label = label;
       part.textContent = text;
       box.append(part);
     }

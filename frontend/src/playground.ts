@@ -21,6 +21,7 @@ class Playground {
   readonly #runner: Runner;
   readonly #start = document.createElement("select");
   readonly #said = document.createElement("p");
+  readonly #note = document.createElement("span");
   readonly #link = document.createElement("input");
   #original = "";
   #putting = false;
@@ -45,7 +46,8 @@ class Playground {
       button("Download", () => download(NAME, this.#editor.text())),
     );
     this.#said.className = "playground__said";
-    this.#said.setAttribute("role", "status");
+    this.#note.className = "run__note";
+    bar.append(this.#note);
     this.#link.className = "playground__link";
     this.#link.readOnly = true;
     this.#link.hidden = true;
@@ -59,8 +61,8 @@ class Playground {
       goTo: (line) => this.#editor.goTo(line),
     });
     this.#runner.output.element.hidden = true;
-    frame.append(box, bar, this.#runner.output.element);
-    place.replaceChildren(this.#choice(), this.#said, this.#link, frame);
+    frame.append(box, bar, this.#link, this.#runner.output.element);
+    place.replaceChildren(this.#choice(), this.#said, frame);
     this.#editor = openEditor({
       parent: box,
       label: "Your program",
@@ -95,7 +97,7 @@ class Playground {
   /** Gives back what the reader started from, as a change that can be undone. */
   reset(): void {
     this.#editor.replace(this.#original);
-    this.#tell("The program is as it was at the start.");
+    this.#tell("The program is as it was at the start.", this.#note);
   }
 
   /** Puts a link that carries the program into the address and the clipboard. */
@@ -105,11 +107,11 @@ class Playground {
       history.replaceState(history.state, "", `#${fragment}`);
       this.#link.value = location.href;
       this.#link.hidden = false;
-      await this.#copy(location.href, "The link was copied. It carries the program itself.");
+      await this.#copy(location.href, "The link was copied.");
     } catch (error) {
       this.#link.hidden = true;
       if (!(error instanceof LinkError)) throw error;
-      this.#tell(error.message);
+      this.#tell(error.message, this.#note);
     }
   }
 
@@ -169,11 +171,13 @@ class Playground {
   }
 
   async #copy(text: string, said: string): Promise<void> {
-    this.#tell((await copy(text)) ? said : NOT_COPIED);
+    this.#tell((await copy(text)) ? said : NOT_COPIED, this.#note);
   }
 
-  #tell(said: string): void {
-    this.#said.textContent = said;
+  /** Says something, above the program or beside the buttons, until there is something else. */
+  #tell(said: string, place: HTMLElement = this.#said): void {
+    this.#said.textContent = this.#note.textContent = "";
+    place.textContent = said;
     if (said) announce([said]);
   }
 }

@@ -91,7 +91,10 @@ export class Runner {
     this.#stop.remove();
     const { error } = ended;
     if (ended.ok) {
-      output.end("ended", `ran whole in ${took}${output.text ? "" : " and printed nothing"}`);
+      output.end(
+        "ended",
+        `the whole program ran in ${took}${output.text ? "" : " and printed nothing"}`,
+      );
     } else if (error?.name === "Stopped") {
       output.end("stopped", `was stopped after ${took}`);
     } else if (error?.name === "NotRun") {
@@ -101,7 +104,7 @@ export class Runner {
       if (error) output.fail(error);
       options.mark(error?.line ?? null);
       const where = error?.line ? ` in line ${error.line}` : "";
-      output.end("failed", `ended with an error${where}, after ${took}`);
+      output.end("failed", `the whole program ran, until an error${where} after ${took}`);
     }
   }
 }

@@ -5,7 +5,7 @@ import { tags } from "@lezer/highlight";
 
 const look = EditorView.theme({
   "&": { color: "var(--ink)", backgroundColor: "var(--surface)", fontSize: "0.67rem" },
-  "&.cm-focused": { outline: "2px solid var(--mark)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" }, // the frame around editor and hint has it
   ".cm-scroller": {
     maxHeight: "min(70vh, 28rem)",
     overflow: "auto",
