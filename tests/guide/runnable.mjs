@@ -1,11 +1,12 @@
 // Runs programs in Pyodide as a page's worker does, each in turn, and prints how each ended.
-//   node tests/guide/runnable.mjs FOLDER RUNTIME < programs
-// FOLDER is the site's assets/run, RUNTIME the file frontend/src/runtime.py; the programs and what is printed are JSON.
+//   node tests/guide/runnable.mjs FOLDER RUNTIME PROGRAMS
+// FOLDER is the site's assets/run, RUNTIME is frontend/src/runtime.py; PROGRAMS and what is printed
+// are JSON.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [folder, runtime] = process.argv.slice(2);
+const [folder, runtime, programs] = process.argv.slice(2);
 const home = join(folder, "pyodide/");
 const { loadPyodide } = await import(pathToFileURL(join(home, "pyodide.mjs")));
 const pyodide = await loadPyodide({
@@ -20,7 +21,7 @@ for (const wheel of readdirSync(join(folder, "wheels"))) {
 pyodide.FS.writeFile(`${packages}/happened_in_page.py`, readFileSync(runtime, "utf-8"));
 const { run } = pyodide.pyimport("happened_in_page");
 
-const ended = JSON.parse(readFileSync(0, "utf-8")).map((program) => {
+const ended = JSON.parse(readFileSync(programs, "utf-8")).map((program) => {
   let output = "";
   const request = JSON.stringify({ ...program, record: false });
   const end = JSON.parse(run(request, (_, text) => (output += text)));
