@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,34 @@ def write_runtime(root: Path, site: Path) -> None:
         "-d",
         wheels,
     )
+    add_bytecode(root, folder)
     run("the front end", root, node(), "frontend/build.mjs", "--out", folder)
     worker = (folder / "sw.js").read_text(encoding="utf-8")
     (folder / "sw.js").unlink()
     described = describe(folder)
     (folder / "runtime.json").write_text(json.dumps(described), encoding="utf-8")
     (site / "sw.js").write_text(worker.replace(VERSION, described["version"]), encoding="utf-8")
+
+
+def add_bytecode(root: Path, folder: Path) -> None:
+    """Add what Python makes of the modules that a run imports; kept, as it takes some seconds."""
+    sources = [root / "frontend/bytecode.mjs", root / "frontend/bytecode.py"]
+    inputs = [*sources, root / "frontend/src/runtime.py", *sorted(folder.glob("wheels/*"))]
+    digest = hashlib.sha256((root / "package-lock.json").read_bytes())
+    for path in inputs:
+        digest.update(path.name.encode() + path.read_bytes())
+    kept = root / "node_modules/.bytecode" / digest.hexdigest()[:16]
+    made = [folder / "pyodide/python_stdlib.zip", folder / "bytecode.zip"]
+    if not kept.exists():
+        run("the bytecode", root, node(), sources[0], folder)
+        shutil.rmtree(kept.parent, ignore_errors=True)  # what older sources gave
+        new = Path(tempfile.mkdtemp(dir=root / "node_modules"))
+        for path in made:
+            shutil.copyfile(path, new / path.name)
+        kept.parent.mkdir(exist_ok=True)
+        new.rename(kept)
+    for path in made:
+        shutil.copyfile(kept / path.name, path)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -32,19 +32,19 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
 async function boot(base: string, progress: Progress): Promise<Run> {
   const list = new URL("runtime.json", base).href;
   const listed = await found(fetch(list, { cache: "no-cache" }), list);
-  const { wheels, bytes, version }: Runtime = await listed.json();
+  const { wheels, bytes }: Runtime = await listed.json();
   self.fetch = counting(self.fetch.bind(self), bytes, progress); // Pyodide's own loading, too
   const archives = Promise.all(
-    wheels.map(async (name) => {
-      const answer = await fetch(new URL(`wheels/${name}?${version}`, base).href);
+    [...wheels.map((name) => `wheels/${name}`), "bytecode.zip"].map(async (name) => {
+      const answer = await fetch(new URL(name, base).href, { cache: "no-cache" });
       return answer.arrayBuffer();
     }),
   );
   archives.catch(() => {}); // thrown below, unless Pyodide fails first
   const pyodide = await start(new URL("pyodide/", base).href);
-  const packages: string = pyodide.runPython("import sysconfig; sysconfig.get_path('purelib')");
+  const packages: string = pyodide.runPython("import site; site.getsitepackages()[0]");
   for (const archive of await archives) {
-    pyodide.unpackArchive(archive, "wheel", { extractDir: packages });
+    pyodide.unpackArchive(archive, "zip", { extractDir: packages });
   }
   pyodide.FS.writeFile(`${packages}/happened_in_page.py`, source);
   return pyodide.pyimport("happened_in_page").run;
