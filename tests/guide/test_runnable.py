@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from docs.programs import NOT_RUNNABLE, PART, as_data, reader_copy, runnable, set_up
 from docs.runtime import node
+from tests.guide.browser import window
 from tests.guide.conftest import ROOT
 from tests.guide.fences import find_fences
 from tests.guide.masks import mask
 from tests.guide.places import Guide
 from tests.guide.products import run_program
 from tests.guide.running import short_traceback
-from tests.guide.site import Site, built_once
+from tests.guide.site import Site, built_once, serve
 from tools.environment import WHEELS, requirements
 
 SOURCES = ROOT / "docs_src"
@@ -225,6 +227,41 @@ def test_every_page_has_one_policy_that_names_its_own_scripts_alone(site: Site) 
     assert scripts[0] == "'self'"
     assert all(re.fullmatch(r"'sha256-[\w+/]{43}='", one) for one in scripts[1:])
     assert "eval" not in policy
+
+
+PROBE = """
+const outcome = {};
+const attempt = async (name, action) => {
+  try { await action(); outcome[name] = "done"; } catch { outcome[name] = "refused"; }
+};
+const empty = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
+await attempt("WebAssembly", () => WebAssembly.compile(empty));
+await attempt("text as code", () => new Function("return 1")());
+await attempt("another host", () => fetch("http://127.0.0.1:9/"));
+document.body.append(Object.assign(document.createElement("script"), { text: "inline = 1" }));
+outcome["a new inline script"] = window.inline ? "done" : "refused";
+window.outcome = outcome;
+"""
+
+
+def test_a_page_may_run_nothing_but_its_own_scripts(site: Site, chromium: Browser) -> None:
+    with serve(site) as served, window(chromium, served.url) as (page, seen):
+        probe = f"{served.url}probe.js"
+        page.route(probe, lambda route: route.fulfill(body=PROBE, content_type="text/javascript"))
+        page.goto(served.url)
+        page.evaluate(
+            "(src) => { const script = document.createElement('script');"
+            " document.head.append(Object.assign(script, {src, type: 'module'})); }",
+            probe,
+        )
+        page.wait_for_function("() => window.outcome")
+        assert page.evaluate("() => window.outcome") == {
+            "WebAssembly": "refused",
+            "text as code": "refused",
+            "another host": "refused",
+            "a new inline script": "refused",
+        }
+        assert len([text for text in seen.console if "Content Security Policy" in text]) >= 2
 
 
 def test_the_front_end_does_what_its_unit_tests_say() -> None:
