@@ -62,6 +62,7 @@ function furnish(): void {
 async function fetched(place: HTMLElement, what: () => Promise<void>): Promise<void> {
   try {
     await what();
+    place.querySelector(".run__broken")?.remove();
   } catch (error) {
     console.error(error);
     const said = document.createElement("p");

@@ -103,6 +103,8 @@ export class Output {
     this.say(state, said);
     const more = lines.length - READ_ALOUD;
     const rest = more > 0 ? [`and ${more} more lines`] : [];
+    const reading = this.host.contains(document.activeElement);
+    if (reading) this.element.scrollIntoView({ block: "nearest" });
     announce([`${this.#file.textContent} ${said}`, ...lines.slice(0, READ_ALOUD), ...rest]);
   }
 

@@ -119,7 +119,7 @@ class Playground {
   #choice(): HTMLElement {
     const label = document.createElement("label");
     label.className = "playground__start";
-    this.#start.add(new Option("an empty program", ""));
+    this.#start.add(new Option("An empty program", ""));
     for (const block of document.querySelectorAll<HTMLElement>("[data-program]")) {
       const title = titleOf(block);
       const known = [...this.#start.options].some((one) => one.value === block.dataset.program);

@@ -58,17 +58,11 @@ export function linesToFold(foldable: Lines | null, section: Lines | null): Line
 
 /** Says how long something took: `0.24 s`, `3.2 s`. */
 export function seconds(milliseconds: number): string {
-  return `${Math.max(0.01, milliseconds / 1000).toFixed(milliseconds < 995 ? 2 : 1)} s`;
+  return `${Math.max(0.01, milliseconds / 1000).toFixed(milliseconds < 995 ? 2 : 1)}\u00a0s`;
 }
 
 /** Says how much of a download is there: `3.1 of 12.4 MB`. */
 export function megabytes(loaded: number, total: number): string {
   const whole = Math.max(loaded, total);
-  return `${(loaded / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB`;
-}
-
-/** Counts lines in words: `1 line`, `12 lines`. */
-export function counted(text: string): string {
-  const lines = text.replace(/\n$/, "").split("\n").length;
-  return lines === 1 ? "1 line" : `${lines} lines`;
+  return `${(loaded / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)}\u00a0MB`;
 }

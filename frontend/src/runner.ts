@@ -104,7 +104,7 @@ export class Runner {
       if (error) output.fail(error);
       options.mark(error?.line ?? null);
       const where = error?.line ? ` in line ${error.line}` : "";
-      output.end("failed", `the whole program ran, until an error${where} after ${took}`);
+      output.end("failed", `the whole program failed${where}, after ${took}`);
     }
   }
 }

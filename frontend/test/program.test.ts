@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  counted,
   type Lines,
   linesToFold,
   megabytes,
@@ -66,12 +65,10 @@ test("what is folded never hides the section", () => {
 });
 
 test("figures are said as a reader wants them", () => {
-  assert.equal(seconds(3), "0.01 s");
-  assert.equal(seconds(244), "0.24 s");
-  assert.equal(seconds(999), "1.0 s");
-  assert.equal(seconds(3249), "3.2 s");
-  assert.equal(megabytes(3_100_000, 12_400_000), "3.1 of 12.4 MB");
-  assert.equal(megabytes(13_000_000, 12_400_000), "13.0 of 13.0 MB");
-  assert.equal(counted("one\n"), "1 line");
-  assert.equal(counted("one\ntwo"), "2 lines");
+  assert.equal(seconds(3), "0.01\u00a0s");
+  assert.equal(seconds(244), "0.24\u00a0s");
+  assert.equal(seconds(999), "1.0\u00a0s");
+  assert.equal(seconds(3249), "3.2\u00a0s");
+  assert.equal(megabytes(3_100_000, 12_400_000), "3.1 of 12.4\u00a0MB");
+  assert.equal(megabytes(13_000_000, 12_400_000), "13.0 of 13.0\u00a0MB");
 });
