@@ -34,8 +34,8 @@ CHARACTERS = 100_000
 LINES = 2_000
 """How much a program may print."""
 
-CALLS = 1_000
-"""How deep calls may go: as in any Python."""
+CALLS = 300
+"""How deep calls may go: with Pydantic between them, a browser's stack holds 300, but not 400."""
 
 SHOWN = 60
 LONGEST = 500
@@ -279,6 +279,8 @@ def advice(error: BaseException) -> str | None:
     """Say what a page lacks, if that is why an error was raised."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, RecursionError):
+            return f"In a web page, calls may go {CALLS} deep; elsewhere usually 1,000."
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0]
             if package in sys.stdlib_module_names:

@@ -69,7 +69,7 @@ function whileBooting(error: unknown): string {
 function whileRunning(error: unknown): string {
   const reason =
     error instanceof RangeError
-      ? "calls went deeper than the browser allows: a recursion without end?"
+      ? "calls went deeper than the browser allows, perhaps without end"
       : messageOf(error);
   return `The program broke Python itself: ${reason}. The next run starts Python anew.`;
 }
