@@ -66,6 +66,7 @@ class Block {
 
   async run(): Promise<void> {
     if (this.#runner.running) return;
+    this.#show();
     const { name, files } = this.#program;
     // The page plays the run of the original; a reader's own is recorded as they make it.
     await this.#runner.run({ name, text: this.text, files, record: this.#edited });

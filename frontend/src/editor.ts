@@ -49,7 +49,6 @@ export interface Editor {
   /** Scrolls to a line, puts the cursor there and takes the focus. */
   goTo(line: number): void;
   focus(): void;
-  destroy(): void;
 }
 
 const HINT = "Tab indents. To leave the editor press Escape, then Tab. Ctrl or Cmd and Enter runs.";
@@ -147,6 +146,11 @@ export function openEditor(options: EditorOptions): Editor {
     }),
   });
   options.parent.append(hint);
+  const leaving = window.document$?.subscribe(() => {
+    if (options.parent.isConnected) return;
+    view.destroy(); // the reader has gone on to another page
+    leaving?.unsubscribe();
+  });
   const { fold } = options;
   if (fold && fold[1] <= view.state.doc.lines) {
     const [from, to] = [view.state.doc.line(fold[0]).to, view.state.doc.line(fold[1]).to];
@@ -169,7 +173,6 @@ export function openEditor(options: EditorOptions): Editor {
       view.focus();
     },
     focus: () => view.focus(),
-    destroy: () => view.destroy(),
   };
 }
 

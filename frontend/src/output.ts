@@ -50,6 +50,7 @@ export class Output {
     this.#waiting = [];
     this.#file.textContent = file;
     this.element.setAttribute("aria-label", `Output of ${file}`);
+    this.#bar.value = 0;
     this.#text.replaceChildren();
     this.#text.removeAttribute("tabindex");
     this.#where.hidden = true;

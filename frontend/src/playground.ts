@@ -81,11 +81,8 @@ class Playground {
   async begin(): Promise<void> {
     if (await this.#readLink()) return;
     const draft = kept();
-    if (draft !== null) {
-      this.#put(draft, "");
-      return;
-    }
     await this.#choose();
+    if (draft !== null && draft !== this.#original) this.#editor.replace(draft);
   }
 
   run(): void {

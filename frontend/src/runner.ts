@@ -10,7 +10,7 @@ let current: Runner | undefined;
 /** What a page tells of an instant navigation: the theme's observable. */
 declare global {
   interface Window {
-    document$?: { subscribe(listener: () => void): unknown };
+    document$?: { subscribe(listener: () => void): { unsubscribe(): void } };
   }
 }
 
@@ -57,7 +57,7 @@ export class Runner {
     options.run.setAttribute("aria-disabled", "true");
     options.run.after(this.#stop);
     output.begin(program.name);
-    output.say("loading", "is loaded");
+    output.say("loading", "is starting");
     announce([`${program.name} is being run`]);
     session ??= new Session(new URL("run/", options.assets).href);
     let started = performance.now();
