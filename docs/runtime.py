@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +46,8 @@ def write_runtime(root: Path, site: Path) -> None:
         shutil.copyfile(root / "node_modules/pyodide" / name, pyodide / name)
     for wheel in WHEELS.glob("*.whl"):
         shutil.copyfile(wheel, wheels / wheel.name)
-    run(
-        "the library's wheel",
-        root,
-        sys.executable,
-        "-m",
-        "hatchling",
-        "build",
-        "-t",
-        "wheel",
-        "-d",
-        wheels,
-    )
+    hatch = (sys.executable, "-m", "hatchling", "build", "--target", "wheel")
+    run("the library's wheel", root, *hatch, "--directory", wheels)
     add_bytecode(root, folder)
     run("the front end", root, node(), "frontend/build.mjs", "--out", folder)
     worker = (folder / "sw.js").read_text(encoding="utf-8")
@@ -68,23 +59,28 @@ def write_runtime(root: Path, site: Path) -> None:
 
 def add_bytecode(root: Path, folder: Path) -> None:
     """Add what Python makes of the modules that a run imports; kept, as it takes some seconds."""
-    sources = [root / "frontend/bytecode.mjs", root / "frontend/bytecode.py"]
-    inputs = [*sources, root / "frontend/src/runtime.py", *sorted(folder.glob("wheels/*"))]
-    digest = hashlib.sha256((root / "package-lock.json").read_bytes())
-    for path in inputs:
+    made = [folder / "pyodide/python_stdlib.zip", folder / "bytecode.zip"]
+    maker = root / "frontend/bytecode.mjs"
+    sources = [maker, maker.with_suffix(".py"), root / "frontend/src/runtime.py"]
+    digest = hashlib.sha256()
+    for path in [*sources, folder / "pyodide/pyodide.asm.wasm", *sorted(folder.glob("wheels/*"))]:
         digest.update(path.name.encode() + path.read_bytes())
     kept = root / "node_modules/.bytecode" / digest.hexdigest()[:16]
-    made = [folder / "pyodide/python_stdlib.zip", folder / "bytecode.zip"]
-    if not kept.exists():
-        run("the bytecode", root, node(), sources[0], folder)
-        shutil.rmtree(kept.parent, ignore_errors=True)  # what older sources gave
-        new = Path(tempfile.mkdtemp(dir=root / "node_modules"))
+    if kept.exists():
+        for path in made:
+            shutil.copyfile(kept / path.name, path)
+        return
+    run("the bytecode", root, node(), maker, folder)
+    kept.parent.mkdir(exist_ok=True)
+    for older in kept.parent.iterdir():
+        shutil.rmtree(older, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=root / "node_modules") as name:
+        new = Path(name) / "bytecode"
+        new.mkdir()
         for path in made:
             shutil.copyfile(path, new / path.name)
-        kept.parent.mkdir(exist_ok=True)
-        new.rename(kept)
-    for path in made:
-        shutil.copyfile(kept / path.name, path)
+        with suppress(OSError):  # another build was faster
+            new.rename(kept)
 
 
 def describe(folder: Path) -> dict[str, Any]:
