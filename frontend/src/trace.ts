@@ -21,8 +21,8 @@ export interface Step {
   from: number; // lanes, by their numbers
   to: number;
   label: string; // at the arrow; empty where there is none
-  solid: boolean; // commands and commits, as in the drawing that Python makes; events are dashed
-  notes: string[]; // the events that an aggregate was committed with
+  solid: boolean; // commands and what is persisted, as in the drawing that Python makes; events are dashed
+  notes: string[]; // the events that an aggregate was persisted with
   messages: Message[]; // what the step is about, with their data
   lines: Lines[];
 }
@@ -73,14 +73,14 @@ export function follow(recorded: readonly Recorded[], program: string): Run {
     return { ...shown, text, from: origin(step), label: name, solid };
   };
 
-  const committed = (step: Recorded): Step => {
+  const persisted = (step: Recorded): Step => {
     const name = step.aggregate ?? "aggregate";
     const from = actor(step.handler?.name);
     const to = lane("aggregate", name);
     for (const event of step.events) origins.set(event.id, to);
     const notes = step.events.map((event) => event.name);
-    const label = step.kind === "removed" ? "remove" : "commit";
-    const what = `${name} is ${step.kind === "removed" ? "removed" : "committed"}`;
+    const label = step.kind === "removed" ? "remove" : "persist";
+    const what = `${name} is ${step.kind === "removed" ? "removed" : "persisted"}`;
     const text = notes.length ? `${what} with ${listed(notes)}.` : `${what}. It raised no event.`;
     const raised = notes.flatMap((event) => [
       ...raiserOf(blocks, name, event),
@@ -105,8 +105,8 @@ export function follow(recorded: readonly Recorded[], program: string): Run {
   const makers: Record<string, (step: Recorded, place: number) => Step> = {
     received,
     handling,
-    persisted: committed,
-    removed: committed,
+    persisted,
+    removed: persisted,
     handled: ended,
     failed: ended,
   };

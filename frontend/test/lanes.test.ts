@@ -21,7 +21,7 @@ const RUN: Run = {
   steps: [
     step("received", 0, 0),
     step("handling", 0, 1, "ConfirmOrder"),
-    step("persisted", 1, 2, "commit", ["OrderConfirmed", "StockRanLow"]),
+    step("persisted", 1, 2, "persist", ["OrderConfirmed", "StockRanLow"]),
     step("handling", 2, 3, "OrderConfirmed"),
     step("failed", 3, 3, "ConfigurationError"),
     step("handled", 1, 1),

@@ -113,7 +113,7 @@ test("a command, its commit and its event go from lane to lane", () => {
   assert.deepEqual(shown(recorded), [
     ["The caller sends ConfirmOrder.", "caller caller", ""],
     ["Orders.confirm handles ConfirmOrder.", "caller Orders", "ConfirmOrder"],
-    ["Order is committed with OrderConfirmed.", "Orders Order", "commit"],
+    ["Order is persisted with OrderConfirmed.", "Orders Order", "persist"],
     ["Orders.confirm is done.", "Orders Orders", ""],
     ["OrderConfirmed is dispatched to print_slip.", "Order print_slip", "OrderConfirmed"],
     ["print_slip is done.", "print_slip print_slip", ""],
@@ -194,8 +194,8 @@ test("several events, none, a removal, and a message without a handler are said"
       step("unheard of", {}),
     ]),
     [
-      ["Book is committed with A, B and C.", "caller Book", "commit"],
-      ["Book is committed. It raised no event.", "caller Book", "commit"],
+      ["Book is persisted with A, B and C.", "caller Book", "persist"],
+      ["Book is persisted. It raised no event.", "caller Book", "persist"],
       ["Book is removed with A and B.", "caller Book", "remove"],
       [
         "The caller dispatches OrderConfirmed; it has no handler.",

@@ -12,7 +12,8 @@ How a chapter's author uses it
    comment has that comment checked and kept up to date. The first lines may say
    ``# needs: postgres``, which gives the program a schema of its own in ``POSTGRES_URL``, or
    ``# raises: NotFoundError``. A module-level string called ``diagram`` becomes ``program.mmd``,
-   one called ``flow_diagram`` becomes ``program.flow.mmd``.
+   one called ``flow_diagram`` becomes ``program.flow.mmd``. If ``diagram`` draws a recording, its
+   steps become ``program.trace.json``, which the page plays.
 2. Show it on the page::
 
        ``` python

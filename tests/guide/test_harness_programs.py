@@ -2,6 +2,7 @@
 
 import contextvars
 import importlib
+import json
 import logging
 import os
 import sys
@@ -119,6 +120,8 @@ def test_a_missing_product_is_caught(small: Small, name: str) -> None:
 ORPHANS = {
     "ch01_shop/other.out": "there is no program other.py that makes it",
     "ch01_shop/other.flow.mmd": "there is no program other.py that makes it",
+    "ch01_shop/other.trace.json": "there is no program other.py that makes it",
+    "ch01_shop/shop.more.trace.json": "no page shows it",
     "ch01_shop/other.py": "no page shows it",
     "ch01_shop/session.console": "no page shows it",
     "ch01_shop/notes.md": "no rule covers such a file",
@@ -210,6 +213,57 @@ def test_a_program_with_several_drawings_makes_several_files(small: Small) -> No
         "draws.whole.mmd": "flowchart LR\n a\n",
         "draws.order.mmd": "flowchart TD\n a\n",
     }
+
+
+RECORDED = """\
+from happened import Aggregate, Domain, Event, record
+
+shelf = Domain("shelf")
+
+
+@shelf.aggregate
+class Book(Aggregate): ...
+
+
+@shelf.event(part_of=Book)
+class BookAdded(Event): ...
+
+
+shelf.init(traverse=False)
+with record(shelf) as recording:
+    book = Book()
+    book.raise_(BookAdded())
+    shelf.repository_for(Book).add(book)
+diagram = recording.diagram()
+"""
+
+
+def test_a_program_that_draws_a_recording_makes_its_trace(small: Small) -> None:
+    path = small.write("docs_src/ch01_shop/shop.py", RECORDED)
+    trace = path.with_suffix(".trace.json")
+    small.page('```python\n--8<-- "ch01_shop/shop.py"\n```\n', SHOWN["diagram"])
+    path.with_suffix(".out").unlink()
+    assert main(small.root) == 0
+    (step,) = json.loads(trace.read_text(encoding="utf-8"))
+    assert (step["kind"], step["aggregate"]) == ("persisted", "Book")
+    assert [event["name"] for event in step["events"]] == ["BookAdded"]
+    assert "line" not in trace.read_text(encoding="utf-8")
+    written = trace.read_bytes()
+    assert main(small.root) == 0
+    assert trace.read_bytes() == written  # ids differ from run to run, and are masked
+    assert small.problems() == []
+
+    small.write("docs_src/ch01_shop/shop.trace.json", written.decode().replace("BookAdded", "X"))
+    assert small.problem().startswith("docs_src/ch01_shop/shop.trace.json:2: is stale")
+    trace.unlink()
+    assert small.problem() == (
+        "docs_src/ch01_shop/shop.trace.json: is missing; run `make examples`"
+    )
+    small.write("docs_src/ch01_shop/shop.trace.json", written.decode())
+    small.write(
+        "docs_src/ch01_shop/shop.py", RECORDED.replace("= recording.", "= 'a\\n' + recording.")
+    )
+    assert "docs_src/ch01_shop/shop.trace.json: is no longer made" in "\n".join(small.problems())
 
 
 def test_a_program_that_needs_a_service_is_left_out_unless_services_are_required(

@@ -100,7 +100,7 @@ def sentence(step: dict[str, Any]) -> str:
         "handling": f"{handler} handles {name}."
         if command
         else f"{name} is dispatched to {handler}.",
-        "persisted": f"{step['aggregate']} is committed with {events}.",
+        "persisted": f"{step['aggregate']} is persisted with {events}.",
         "handled": f"{handler} is done.",
     }
     return said[step["kind"]]
@@ -337,8 +337,8 @@ def test_a_readers_own_run_is_played_below_the_block_that_ran(
         page.locator(".player .lanes").wait_for()
         steps = [step for step in trace_of(PROGRAM) if step["message"]["name"] != "StockRanLow"]
         expected = [sentence(step) for step in steps]
-        place = expected.index("Inventory is committed with StockRanLow.")
-        expected[place] = "Inventory is committed. It raised no event."
+        place = expected.index("Inventory is persisted with StockRanLow.")
+        expected[place] = "Inventory is persisted. It raised no event."
         for number, text in enumerate(expected, 1):
             state = page.evaluate(STATE)
             assert state["said"] == [f"Step {number} of {len(expected)}", text]
