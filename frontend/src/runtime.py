@@ -14,6 +14,7 @@ import linecache
 import logging
 import os
 import random
+import socket
 import sys
 import tempfile
 import threading
@@ -44,6 +45,7 @@ LONGEST = 500
 IN_PAGE = sys.platform == "emscripten"
 
 NO_THREADS = "threads cannot start in a web page; download the program and run it with Python"
+NO_NETWORK = "a program in a web page has no network"
 NO_INPUT = (
     "nobody can be asked for input in a web page; "
     "write the answer into the program, or download it and run it with Python"
@@ -55,7 +57,6 @@ NO_MODULE = (
 MISSING = {
     "subprocess": "Other programs cannot be started in a web page.",
     "multiprocessing": "Processes cannot be started in a web page.",
-    "socket": "A program in a web page has no network.",
 }
 """What to say of an error that came out of these modules."""
 
@@ -180,6 +181,11 @@ class Policy:
 def refuse(*_: object, **__: object) -> NoReturn:
     """Say clearly what Pyodide says with "can't start new thread"."""
     raise RuntimeError(NO_THREADS)
+
+
+def disconnect(*_: object, **__: object) -> NoReturn:
+    """Refuse to look a host up, which Pyodide pretends to do."""
+    raise OSError(NO_NETWORK)
 
 
 def run(request: str, write: Write) -> str:
@@ -338,6 +344,8 @@ def workplace(program: dict[str, Any], paper: Paper, recordings: list[Recording]
         events._set_running_loop(None)
         if IN_PAGE:
             threading._start_joinable_thread = refuse  # type: ignore[attr-defined]
+            socket.getaddrinfo = disconnect
+            asyncio.run = asyncio.runners.run  # Pyodide's own goes through its own loop
         yield folder / program["name"]
 
         sys.modules["__main__"].__dict__.clear()

@@ -28,6 +28,9 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   }
 };
 
+// Emscripten's sockets would open them: a program has no network.
+Object.assign(self, { WebSocket: undefined });
+
 /** Loads everything at once, and gives the function that runs a program. */
 async function boot(base: string, progress: Progress): Promise<Run> {
   const list = new URL("runtime.json", base).href;

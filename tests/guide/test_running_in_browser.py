@@ -1,0 +1,180 @@
+"""Programs run in a real browser, on a page that holds nothing but what runs them."""
+
+import importlib.util
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.guide.browser import window
+from tests.guide.site import Site, serve
+
+ROOT = Path(__file__).parents[2]
+BOOKSHELF = (ROOT / "docs_src/ch08_event_handlers/bookshelf.py").read_text(encoding="utf-8")
+
+RUN = """async (program) => {
+  const { Session } = await import(new URL("session.js", location));
+  window.session ??= new Session(new URL("assets/run/", location).href);
+  const seen = { out: "", err: "", slow: 0 };
+  const begun = performance.now();
+  let started = begun;
+  const ended = await session.run(program, {
+    started: () => { started = performance.now(); },
+    slow: () => { seen.slow += 1; window.slow?.(); },
+    output: (stream, text) => { seen[stream] += text; },
+  });
+  return { ...ended, ...seen, seconds: (performance.now() - started) / 1000 };
+}"""
+
+Run = Callable[..., dict[str, Any]]
+
+
+def make_site(folder: Path) -> None:
+    """Write a page below a path of its own, and what runs programs."""
+    spec = importlib.util.spec_from_file_location("runtime_of_site", ROOT / "docs/runtime.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.write_runtime(ROOT, folder)
+    build = ["node_modules/.bin/esbuild", "frontend/src/session.ts", "--bundle", "--format=esm"]
+    subprocess.run([*build, f"--outfile={folder / 'session.js'}"], cwd=ROOT, check=True)
+    (folder / "index.html").write_text(
+        '<!doctype html><link rel="icon" href="data:,"><script src="page.js"></script>',
+        encoding="utf-8",
+    )
+    (folder / "page.js").write_text("document.title = 'The page'", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the page."""
+    folder = tmp_path_factory.mktemp("site")
+    make_site(folder)
+    with serve(Site(folder), base="/guide/") as served:
+        yield served.url
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser, address: str) -> Iterator[Page]:
+    """Open the page, and keep it for all tests, with one session."""
+    with window(chromium, address) as (opened, seen):
+        opened.context.set_default_timeout(120_000)
+        opened.goto(address)
+        yield opened
+        assert not seen.foreign
+        assert not seen.wrong
+
+
+def run(page: Page, text: str, name: str = "shelf.py", record: bool = False) -> dict[str, Any]:
+    """Run a program in a page."""
+    program = {"name": name, "text": text, "files": {}, "record": record}
+    ended: dict[str, Any] = page.evaluate(RUN, program)
+    return ended
+
+
+def test_a_program_prints_what_the_guide_says_and_gives_its_trace(page: Page) -> None:
+    ended = run(page, BOOKSHELF, record=True)
+    output = ROOT / "docs_src/ch08_event_handlers/bookshelf.out"
+    assert ended["out"] == output.read_text(encoding="utf-8")
+    assert ended["ok"]
+    kept = json.loads(output.with_suffix(".trace.json").read_text(encoding="utf-8"))
+    assert [step["kind"] for step in ended["trace"]] == [step["kind"] for step in kept]
+
+
+def test_an_endless_loop_is_told_of_and_stopped_and_the_next_run_works(page: Page) -> None:
+    page.evaluate("window.slow = () => session.stop()")
+    ended = run(page, "while True: pass")
+    assert (ended["error"]["name"], ended["slow"]) == ("Stopped", 1)
+    assert run(page, "print('next')")["out"] == "next\n"
+
+
+@pytest.mark.parametrize(
+    "text, name, said",
+    [
+        ("def f(): f()\nf()", "RecursionError", "calls may go 300 deep"),
+        (
+            "class A:\n    def __repr__(self): return repr(self)\nrepr(A())",
+            "RecursionError",
+            "calls may go 300 deep",
+        ),
+        (
+            (
+                "from pydantic import BaseModel, model_validator\nclass A(BaseModel):\n    x: int\n"
+                "    @model_validator(mode='after')\n    def check(self):\n        return A(x=1)\n"
+                "A(x=1)"
+            ),
+            "RecursionError",
+            "calls may go 300 deep",
+        ),
+        ("def f(): f()\nimport sys\nsys.setrecursionlimit(5000)\nf()", "NotRun", "starts Python"),
+        ("while True: print('x')", "TooMuchOutput", "2,000 lines"),
+        ("input('name? ')", "EOFError", "write the answer into the program"),
+        ("x = (", "SyntaxError", "never closed"),
+        ("import nowhere", "ModuleNotFoundError", "Here are the standard library"),
+        ("import threading\nthreading.Thread().start()", "RuntimeError", "threads cannot start"),
+        ("import subprocess\nsubprocess.run('ls')", "OSError", "cannot be started in a web page"),
+        ("import socket\nsocket.create_connection(('a', 1))", "OSError", "has no network"),
+        ("x = bytes(2**31 - 100)\ny = x * 1 + x", "MemoryError", "MemoryError"),
+    ],
+)
+def test_bad_input_is_told_of_and_the_next_run_works(
+    page: Page, text: str, name: str, said: str
+) -> None:
+    ended = run(page, text)
+    assert ended["error"]["name"] == name
+    assert said in ended["error"]["text"]
+    assert run(page, "print('next')")["out"] == "next\n"
+
+
+def test_coroutines_run_without_anything_of_the_browser_s(page: Page) -> None:
+    ended = run(
+        page,
+        "import asyncio, time\nasync def main():\n    await asyncio.sleep(0.01)\n"
+        "    time.sleep(0.01)\n    print('later')\nasyncio.run(main())\nasyncio.run(main())",
+    )
+    assert ended["out"] == "later\nlater\n"
+
+
+def test_a_page_on_which_a_program_ran_loads_and_runs_offline(
+    chromium: Browser, address: str
+) -> None:
+    with window(chromium, address) as (page, _):
+        page.context.set_default_timeout(120_000)
+        page.goto(address)
+        assert page.evaluate("async () => !(await navigator.serviceWorker.getRegistration())")
+        assert run(page, "print(1)")["out"] == "1\n"
+        page.wait_for_function(
+            "async () => (await caches.keys()).length === 2"
+            " && await caches.match(new URL('page.js', location))"
+        )
+        page.context.set_offline(True)
+        page.reload()
+        assert page.title() == "The page"
+        assert run(page, "import sqlite3\nprint(2)")["out"] == "2\n"
+
+
+def test_offline_with_nothing_kept_the_missing_file_is_named(
+    chromium: Browser, address: str
+) -> None:
+    with window(chromium, address) as (page, _):
+        page.goto(address)
+        page.evaluate("import(new URL('session.js', location))")
+        page.context.set_offline(True)
+        error = run(page, "print(1)")["error"]
+        assert error["name"] == "NotRun"
+        assert "worker.js could not be loaded" in error["text"]
+        page.context.set_offline(False)
+        assert run(page, "print(1)")["out"] == "1\n"
+
+
+def test_a_file_that_the_site_lacks_is_named(chromium: Browser, address: str) -> None:
+    with window(chromium, address) as (page, _):
+        page.context.route("**/bytecode.zip", lambda route: route.fulfill(status=404))
+        page.goto(address)
+        error = run(page, "print(1)")["error"]
+        assert "should have bytecode.zip, and answered 404" in error["text"]
