@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,13 @@ RUN = """async (program) => {
   return { ...ended, ...seen, seconds: (performance.now() - started) / 1000 };
 }"""
 
-Run = Callable[..., dict[str, Any]]
+KEPT = """async () => {
+  const worker = navigator.serviceWorker;
+  const kept = () => Promise.all([location.href, "page.js"].map((each) => caches.match(each)));
+  while (worker.controller?.state !== "activated" || !(await kept()).every(Boolean))
+    await new Promise((resolve) => setTimeout(resolve, 50));
+}"""
+"""Waits until the page is kept for offline use."""
 
 
 def make_site(folder: Path) -> None:
@@ -148,10 +154,7 @@ def test_a_page_on_which_a_program_ran_loads_and_runs_offline(
         page.goto(address)
         assert page.evaluate("async () => !(await navigator.serviceWorker.getRegistration())")
         assert run(page, "print(1)")["out"] == "1\n"
-        page.wait_for_function(
-            "async () => (await caches.keys()).length === 2"
-            " && await caches.match(new URL('page.js', location))"
-        )
+        page.evaluate(KEPT)
         page.context.set_offline(True)
         page.reload()
         assert page.title() == "The page"
