@@ -1,6 +1,7 @@
 """Measure everything and print the report: `python -m benchmarks [arguments of pytest]`.
 
-`python -m benchmarks memory` measures the memory of a server instead.
+`python -m benchmarks memory` measures the memory of a server instead, and
+`python -m benchmarks page` how long a reader waits for a program that runs in the page.
 """
 
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import guide, memory, report
+from benchmarks import guide, memory, page, report
 from benchmarks.cases import TARGETS
 
 HERE = Path(__file__).parent
@@ -17,11 +18,12 @@ MEASURED = HERE / "latest.json"
 
 
 def main(arguments: list[str]) -> int:
-    if arguments == ["memory"]:
-        print(report.measured_with())
-        for line in memory.report():
-            print(line, flush=True)
-        return 0
+    for alone in (memory, page):
+        if arguments == [alone.__name__.rpartition(".")[2]]:
+            print(report.measured_with())
+            for line in alone.report():
+                print(line, flush=True)
+            return 0
     MEASURED.unlink(missing_ok=True)
     settings = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE.parent)]
     status = pytest.main([*settings, f"--benchmark-json={MEASURED}", str(HERE), *arguments])
