@@ -129,7 +129,8 @@ def test_a_run_of_some_of_them_writes_nothing(counted: Guide) -> None:
 
 
 @pytest.fixture
-def hooks() -> ModuleType:
+def hooks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "docs")  # as MkDocs does
     spec = importlib.util.spec_from_file_location("guide_hooks", ROOT / "docs/hooks.py")
     assert spec
     assert spec.loader

@@ -95,6 +95,7 @@ def test_a_program_prints_what_the_guide_says_and_gives_its_trace(page: Page) ->
 def test_an_endless_loop_is_told_of_and_stopped_and_the_next_run_works(page: Page) -> None:
     page.evaluate("window.slow = () => session.stop()")
     ended = run(page, "while True: pass")
+    page.evaluate("window.slow = () => {}")  # nobody stops what comes next, however slow it is
     assert (ended["error"]["name"], ended["slow"]) == ("Stopped", 1)
     assert run(page, "print('next')")["out"] == "next\n"
 
@@ -125,7 +126,7 @@ def test_an_endless_loop_is_told_of_and_stopped_and_the_next_run_works(page: Pag
         ("import threading\nthreading.Thread().start()", "RuntimeError", "threads cannot start"),
         ("import subprocess\nsubprocess.run('ls')", "OSError", "cannot be started in a web page"),
         ("import socket\nsocket.create_connection(('a', 1))", "OSError", "has no network"),
-        ("x = bytes(2**31 - 100)\ny = x * 1 + x", "MemoryError", "MemoryError"),
+        ("x = [0] * 2**29", "MemoryError", "MemoryError"),
     ],
 )
 def test_bad_input_is_told_of_and_the_next_run_works(
