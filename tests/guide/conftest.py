@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from tests.guide.browser import browser
 from tests.guide.made import Made, failures
 from tests.guide.places import Guide
+from tests.guide.site import Served, Site, built_once, serve
 from tests.guide.small import Small
 from tools.doctor import Missing, find_chromium
 
@@ -37,6 +38,19 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(str(missing))
     with browser(path) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Give the built guide."""
+    return built_once(ROOT, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def served(site: Site) -> Iterator[Served]:
+    """Serve the built guide below a base path."""
+    with serve(site, "/guide/") as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -11,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from docs.programs import reader_copy
 from tests.guide.browser import set_scheme, violations, wider_than_the_window, window
-from tests.guide.site import Served, Site, built_once, serve
+from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -26,17 +25,6 @@ WORDS = ["Run", "Edit", "Copy program", "Download"]
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 pytestmark = pytest.mark.xdist_group("blocks")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return built_once(ROOT, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def served(site: Site) -> Iterator[Served]:
-    with serve(site, "/guide/") as running:
-        yield running
 
 
 def block_of(page: Page, section: str) -> Locator:

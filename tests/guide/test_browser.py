@@ -1,6 +1,6 @@
 """Every page of the guide in a real browser: light and dark, phone and desktop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -19,7 +19,7 @@ from tests.guide.browser import (
     wider_than_the_window,
     window,
 )
-from tests.guide.site import Served, Site, built_once, serve
+from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -35,17 +35,6 @@ SHOWN = """(button) => {
 }"""
 
 Report = Callable[[str, object], None]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return built_once(ROOT, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def served(site: Site) -> Iterator[Served]:
-    with serve(site, "/guide/") as running:
-        yield running
 
 
 def both_colours(page: Page, address: str, first: Scheme, numbers: dict[str, int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from docs.programs import runnable
 from tests.guide.browser import window
 from tests.guide.masks import difference, mask
-from tests.guide.site import Served, Site, built_once, serve
+from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
 RUNNABLE = runnable(ROOT / "docs_src")
@@ -47,17 +47,6 @@ def pages_with_programs() -> dict[str, set[str]]:
 
 
 PAGES = pages_with_programs()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return built_once(ROOT, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def served(site: Site) -> Iterator[Served]:
-    with serve(site, "/guide/") as running:
-        yield running
 
 
 def test_every_program_that_runs_in_a_page_is_on_one() -> None:

@@ -3,7 +3,6 @@
 import ast
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -12,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from tests.guide.browser import Scheme, set_scheme, violations, wider_than_the_window, window
-from tests.guide.site import Served, Site, built_once, serve
+from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -72,17 +71,6 @@ ROOM = """() => {
 """The distance between what stands above the drawing and what stands below it."""
 
 PATIENCE = 90_000  # milliseconds: a first run boots Python, perhaps beside other tests
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return built_once(ROOT, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def served(site: Site) -> Iterator[Served]:
-    with serve(site, "/guide/") as running:
-        yield running
 
 
 def trace_of(program: str) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from tests.guide.masks import mask
 from tests.guide.places import Guide
 from tests.guide.products import run_program
 from tests.guide.running import short_traceback
-from tests.guide.site import Site, built_once, serve
+from tests.guide.site import Site, serve
 from tools.environment import WHEELS, requirements
 
 SOURCES = ROOT / "docs_src"
@@ -48,11 +48,6 @@ MOST = 40 * 1024
 """How many bytes, compressed, a page may load for programs that nobody runs."""
 
 pytestmark = pytest.mark.xdist_group("site")
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return built_once(ROOT, tmp_path_factory.getbasetemp())
 
 
 @cache

@@ -7,17 +7,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.guide.site import Site, build, built_once, serve
+from tests.guide.site import Site, build, serve
 
 ROOT = Path(__file__).parents[2]
 MARKS = re.compile(r"#\s*\(!\)|--8<--|#\s*(?:noqa|type:\s*ignore|pyright:|ruff:|needs:)")
 
 pytestmark = pytest.mark.xdist_group("site")
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return built_once(ROOT, tmp_path_factory.getbasetemp())
 
 
 def test_every_page_has_its_own_description_and_title(site: Site) -> None:
