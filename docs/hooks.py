@@ -13,6 +13,7 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+import api
 from fontTools import subset  # type: ignore[import-untyped]
 from markdown import Markdown
 from markdown.extensions import Extension
@@ -26,6 +27,7 @@ from mkdocs.structure.pages import Page
 from policy import write_policy
 from programs import ANNOTATION, lines_shown, runnable, write_programs
 from runtime import missing, write_runtime
+from sessions import lines_kept, options_in_prose
 
 ROOT = Path(__file__).parent.parent
 MODULES = ROOT / "node_modules"
@@ -308,7 +310,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         return code_block(found, next(numbers))
 
     # A table's empty corner is no heading.
-    return CODE.sub(block, DIAGRAM.sub(frame, html)).replace("<th></th>", "<td></td>")
+    html = CODE.sub(block, DIAGRAM.sub(frame, html)).replace("<th></th>", "<td></td>")
+    return options_in_prose(html)
 
 
 def code_block(found: re.Match[str], number: int) -> str:
@@ -329,7 +332,8 @@ def code_block(found: re.Match[str], number: int) -> str:
     if ANNOTATION.search(text):
         code = f'<span></span><code id="code-{number}">{found["code"]}</code>'
         return f"{found['open']}<pre>{button}{code}"
-    code = f'<code id="code-{number}"{reached}>{found["code"]}</code>'
+    body = lines_kept(found["code"]) if "language-console" in found["open"] else found["code"]
+    code = f'<code id="code-{number}"{reached}>{body}</code>'
     lines = found["code"].count("\n")
     return (
         f'{found["open"]}<pre class="lines" style="--lines:{lines}">{button}'
@@ -371,13 +375,24 @@ def as_copy(page: Page, config: MkDocsConfig) -> str:
         start = posixpath.dirname(copy_of(page)) or "."
         return f"{found['open']}{posixpath.relpath(copy_of(other), start)}{found['anchor'] or ''}"
 
+    def refer(found: re.Match[str]) -> str:
+        path = next((path for path in pages if found["name"] in api.names(shown[path])), None)
+        if path is None:
+            return found["text"]
+        start = posixpath.dirname(copy_of(page)) or "."
+        return f"[{found['text']}]({posixpath.relpath(copy_of(pages[path]), start)})"
+
     pages = config.extra["copies"]
-    lines = shown[page.file.src_uri].splitlines()
+    text = shown[page.file.src_uri]
+    if api.names(text):
+        plugin: Any = config.plugins["mkdocstrings"]
+        text = api.described(text, plugin.get_handler("python"))
+    lines = text.splitlines()
     position = 0
     while position < len(lines):
         end = end_of_fence(lines, position)
         if end == position:
-            lines[position] = LINK.sub(relink, lines[position])
+            lines[position] = api.REFERENCE.sub(refer, LINK.sub(relink, lines[position]))
         position = end + 1
     return "\n".join(lines).strip() + "\n"
 

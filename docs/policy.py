@@ -2,8 +2,10 @@
 
 A page runs the site's own scripts, and the inline ones that the build wrote, which are named by
 their hashes; it asks no other host for anything. Styles may stand in the page, because the theme
-and Mermaid put them there. WebAssembly is not allowed in a page: Python runs in a worker, and what
-that may do is said by the response that brings it.
+and Mermaid put them there. WebAssembly is not allowed in a page: Python runs in a worker. A worker
+has the policy of the response that brings it, and a site of plain files sends none; so the worker
+gives up network and storage by itself before a program runs (`frontend/src/lock.ts`). Only such a
+policy could keep a program from the `import()` of a script, which finds no more there than it did.
 
 Source: W3C, "Content Security Policy Level 3".
 """

@@ -46,6 +46,10 @@ NOT_RUNNABLE = {
     "ch15_failures/place": PART,
     "ch15_failures/postage": PART,
     "ch15_failures/unknown": SERVER,
+    "testing/bookshop": PART,
+    "testing/conftest": PART,
+    "testing/test_bookshop": PART,
+    "testing/web": THREADS,
 }
 """The programs that do not run in a page, by chapter and name, and why; all others do."""
 

@@ -39,7 +39,8 @@ def missing(modules: Path) -> list[Path]:
 def write_runtime(root: Path, site: Path) -> None:
     """Write everything below assets/run, and the service worker that keeps it."""
     folder = site / "assets/run"
-    pyodide, wheels = folder / "pyodide", folder / "wheels"
+    python = folder / "python"
+    pyodide, wheels = python / "pyodide", python / "wheels"
     for new in (pyodide, wheels):
         new.mkdir(parents=True)
     for name in PYODIDE:
@@ -48,7 +49,8 @@ def write_runtime(root: Path, site: Path) -> None:
         shutil.copyfile(wheel, wheels / wheel.name)
     hatch = (sys.executable, "-m", "hatchling", "build", "--target", "wheel")
     run("the library's wheel", root, *hatch, "--directory", wheels)
-    add_bytecode(root, folder)
+    add_bytecode(root, python)
+    python.rename(folder / f"python-{digest_of(python)}")  # no browser mixes two releases of it
     run("the front end", root, node(), "frontend/build.mjs", "--out", folder)
     worker = (folder / "sw.js").read_text(encoding="utf-8")
     (folder / "sw.js").unlink()
@@ -89,17 +91,28 @@ def describe(folder: Path) -> dict[str, Any]:
     The bytes are those of what a first run fetches, as they lie here and not compressed; scripts
     are not among them, since nothing tells how far a browser has loaded one.
     """
-    digest = hashlib.sha256()
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    files = files_in(folder)
     fetched = [path for path in files if path.suffix in (".wasm", ".zip", ".json", ".whl")]
     return {
-        "version": digest.hexdigest()[:16],
+        "version": digest_of(folder),
+        "python": next(path.name for path in folder.glob("python-*")),
         "wheels": [path.name for path in files if path.suffix == ".whl"],
         "files": [path.relative_to(folder).as_posix() for path in files if path.suffix != ".map"],
         "bytes": sum(path.stat().st_size for path in fetched),
     }
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return every file below a folder, in an order that is always the same."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def digest_of(folder: Path) -> str:
+    """Return a name for what a folder holds, names included."""
+    digest = hashlib.sha256()
+    for path in files_in(folder):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def node() -> str:

@@ -25,6 +25,14 @@ def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
     discard(url)
 
 
+@pytest.fixture(params=STORAGES[1:], ids=lambda address: str(address.__name__))
+def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty storage that outlives its process, of each adapter in turn."""
+    url = str(request.param(tmp_path))
+    yield url
+    discard(url)
+
+
 @pytest.fixture
 def storage(storage_url: str) -> Iterator[Storage]:
     """An empty storage, of each adapter in turn."""

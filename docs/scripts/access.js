@@ -37,8 +37,23 @@
     if (event.key === "Escape" && drawer?.checked) drawer.click();
   });
 
+  // The list of pages is long: it is scrolled to the page that is open, once it has its height.
+  const list = new ResizeObserver((entries) => {
+    for (const { target: box } of entries) {
+      const link = box.querySelector("[aria-current]");
+      if (!link || box.scrollHeight <= box.clientHeight) continue;
+      const here = link.getBoundingClientRect();
+      const room = box.getBoundingClientRect();
+      if (here.top < room.top || here.bottom > room.bottom) {
+        box.scrollTop += (here.top + here.bottom - room.top - room.bottom) / 2;
+      }
+      list.unobserve(box);
+    }
+  });
+
   // The theme makes links without a name of annotations, and boxes of tables that keys cannot scroll.
   let waiting = false;
+  let pages;
   const mend = () => {
     waiting = false;
     for (const link of document.querySelectorAll("a.md-annotation__index:not([aria-label])")) {
@@ -48,10 +63,14 @@
     for (const box of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) {
       Object.assign(box, { tabIndex: 0, role: "group", ariaLabel: "Table" });
     }
+    const now = document.querySelector(".md-sidebar--primary .md-sidebar__scrollwrap");
+    if (now && now !== pages) list.observe(now);
+    pages = now;
   };
   const soon = () => {
     if (!waiting) setTimeout(mend, 50);
     waiting = true;
   };
   new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
+  soon();
 })();

@@ -28,7 +28,9 @@ def pack(event: OrderPlaced) -> None:
 
 shop.init()
 connection = sqlite3.connect("shop.db")
-connection.execute("CREATE TABLE letters (title TEXT, copies INTEGER)")
+connection.execute(
+    "CREATE TABLE IF NOT EXISTS letters (title TEXT, copies INTEGER)"
+)
 connection.execute("INSERT INTO letters VALUES ('Emma', 2), ('Sanditon', 0)")
 connection.commit()
 

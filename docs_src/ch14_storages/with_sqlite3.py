@@ -31,8 +31,10 @@ def note_parcel(event: OrderPlaced) -> None:
 # --8<-- [end:handler]
 shop.init()
 connection = sqlite3.connect("shop.db")
-connection.execute("CREATE TABLE invoices (order_id TEXT, pence INTEGER)")
-connection.execute("CREATE TABLE parcels (order_id TEXT, title TEXT)")
+connection.execute(
+    "CREATE TABLE IF NOT EXISTS invoices (order_id TEXT, pence INTEGER)"
+)
+connection.execute("CREATE TABLE IF NOT EXISTS parcels (order_id TEXT, title TEXT)")
 
 
 # --8<-- [start:place]

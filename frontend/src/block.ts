@@ -1,4 +1,5 @@
 // One program block of a page: what its buttons do.
+import { keep, kept, nameOf } from "./drafts.ts";
 import type { Editor } from "./editor.ts";
 import { copy, download, NOT_COPIED } from "./hand_out.ts";
 import type { Doing } from "./main.ts";
@@ -29,11 +30,14 @@ class Block {
   readonly #note = document.createElement("span");
   readonly #place = document.createElement("div");
   readonly #mark = document.createElement("span");
+  /** What the reader wrote before, until an editor is opened. */
+  #draft: string | null;
   #editor: Editor | undefined;
 
   constructor(element: HTMLElement, assets: string, program: Program) {
     this.#element = element;
     this.#program = program;
+    this.#draft = kept(nameOf(element));
     this.#note.className = "run__note";
     this.#note.setAttribute("role", "status");
     this.#place.className = "run__editor";
@@ -51,13 +55,15 @@ class Block {
     this.#runner.output.element.hidden = true;
     const bar = this.#button("run").parentElement;
     bar?.append(this.#note);
+    this.#reset.hidden = true;
+    this.#button("edit").after(this.#reset);
     bar?.before(this.#place);
     bar?.after(this.#runner.output.element);
   }
 
   /** The program as Run runs it: the reader's, once it was edited. */
   get text(): string {
-    return this.#editor?.text() ?? this.#program.text;
+    return this.#editor?.text() ?? this.#draft ?? this.#program.text;
   }
 
   get #edited(): boolean {
@@ -66,7 +72,7 @@ class Block {
 
   async run(): Promise<void> {
     if (this.#runner.running) return;
-    this.#show();
+    this.show();
     const { name, files } = this.#program;
     // The page plays the run of the original; a reader's own is recorded as they make it.
     await this.#runner.run({ name, text: this.text, files, record: this.#edited });
@@ -76,7 +82,7 @@ class Block {
   async edit(): Promise<void> {
     if (!this.#place.hidden) {
       this.#place.hidden = true;
-      this.#show();
+      this.show();
       return;
     }
     await this.#open();
@@ -85,13 +91,25 @@ class Block {
 
   /** Gives the original back, as a change that can be undone. */
   reset(): void {
+    this.#draft = null;
     this.#editor?.replace(this.#program.text);
+    this.#changed();
     this.#markLine(null);
     announce(["The original program is back."]);
     if (this.#reset.hidden) this.#button("edit").focus();
   }
 
+  /** Brings buttons and words in line with whether the program is edited, and the editor open. */
+  show(): void {
+    const open = !this.#place.hidden;
+    this.#element.classList.toggle("run-editing", open);
+    this.#button("edit").textContent = open ? "Close editor" : "Edit";
+    this.#reset.hidden = !open && !this.#edited;
+    this.#tell(this.#edited ? "Run runs your edited program." : "");
+  }
+
   async copy(): Promise<void> {
+    this.#tell(""); // so that it is heard once more
     this.#tell((await copy(this.text)) ? "Copied." : NOT_COPIED);
   }
 
@@ -107,8 +125,8 @@ class Block {
 
   async #open(): Promise<void> {
     const { name, text, sections, foldable } = this.#program;
+    const { openEditor } = await import("./editor.ts");
     if (!this.#editor) {
-      const { openEditor } = await import("./editor.ts");
       const section = sections[this.#element.dataset.section ?? ""] ?? null;
       this.#place.hidden = false; // so that the editor can measure, and scroll
       this.#editor = openEditor({
@@ -120,24 +138,16 @@ class Block {
         onRun: () => void this.run(),
         onChange: () => this.#changed(),
       });
-      this.#button("edit").after(this.#reset);
+      if (this.#draft !== null) this.#editor.replace(this.#draft);
     }
     this.#place.hidden = false;
-    this.#show();
+    this.show();
   }
 
   #changed(): void {
+    keep(nameOf(this.#element), this.#edited ? this.text : null);
     this.#mark.remove();
-    this.#show();
-  }
-
-  /** Brings buttons and words in line with whether the program is edited, and the editor open. */
-  #show(): void {
-    const open = !this.#place.hidden;
-    this.#element.classList.toggle("run-editing", open);
-    this.#button("edit").textContent = open ? "Close editor" : "Edit";
-    this.#reset.hidden = !open && !this.#edited;
-    this.#tell(this.#edited ? "Run runs your edited program." : "");
+    this.show();
   }
 
   #tell(said: string): void {

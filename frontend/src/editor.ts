@@ -134,6 +134,7 @@ export function openEditor(options: EditorOptions): Editor {
           ...historyKeymap,
           ...defaultKeymap,
         ]),
+        EditorView.scrollMargins.of(behindHeader),
         EditorView.domEventHandlers({
           blur: (_, view) => view.setTabFocusMode(false),
         }),
@@ -146,10 +147,11 @@ export function openEditor(options: EditorOptions): Editor {
     }),
   });
   options.parent.append(hint);
-  const leaving = window.document$?.subscribe(() => {
+  let watching: { unsubscribe(): void } | undefined;
+  watching = window.document$?.subscribe(() => {
     if (options.parent.isConnected) return;
-    view.destroy(); // the reader has gone on to another page
-    leaving?.unsubscribe();
+    view.destroy(); // the reader has gone on to another page, perhaps before the editor was there:
+    watching?.unsubscribe(); // the theme calls this at once, too
   });
   const { fold } = options;
   if (fold && fold[1] <= view.state.doc.lines) {
@@ -163,8 +165,10 @@ export function openEditor(options: EditorOptions): Editor {
   }
   return {
     text: () => view.state.doc.toString(),
-    replace: (text) =>
-      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } }),
+    replace(text) {
+      const [now, next] = [view.state.doc, view.state.toText(text)].map(String);
+      view.dispatch({ changes: change(now ?? "", next ?? "") });
+    },
     mark: (line) => view.dispatch({ effects: setFailed.of(line) }),
     goTo(line) {
       const at = startOf(view.state, line);
@@ -174,6 +178,21 @@ export function openEditor(options: EditorOptions): Editor {
     },
     focus: () => view.focus(),
   };
+}
+
+/** What makes one text of another; what both begin and end with stays, folds and marks included. */
+function change(now: string, text: string): { from: number; to: number; insert: string } {
+  const shorter = Math.min(now.length, text.length);
+  let from = 0;
+  while (from < shorter && now[from] === text[from]) from++;
+  let end = 0;
+  while (end < shorter - from && now.at(-1 - end) === text.at(-1 - end)) end++;
+  return { from, to: now.length - end, insert: text.slice(from, text.length - end) };
+}
+
+/** The page's header covers the upper edge of the window. */
+function behindHeader(): { top: number } {
+  return { top: document.querySelector(".md-header")?.getBoundingClientRect().height ?? 0 };
 }
 
 /** Where a line begins; the last line stands for lines beyond the end. */

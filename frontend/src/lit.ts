@@ -38,7 +38,7 @@ export function lightLines(shown: Shown[]): void {
   if (shown.length) CSS.highlights.set("step", new Highlight(...shown.map((one) => one.range)));
 }
 
-/** Go to these lines, with the focus. An address in the page would have the theme load it anew. */
+/** Go to these lines, with the focus; no address in the page leads to a line. */
 export function goTo({ code, range }: Shown): void {
   for (
     let box = code.closest("details");

@@ -40,6 +40,13 @@ export async function found(asked: Promise<Response>, address: string): Promise<
   return answer;
 }
 
+export function garbled(address: string): string {
+  return (
+    `Python did not start: this site should have ${nameOf(address)}, and sent something else. ` +
+    "Check the connection, reload the page and press Run again."
+  );
+}
+
 export function unreachable(address: string): string {
   return (
     `Python did not start: ${nameOf(address)} could not be loaded, and is not kept from an ` +

@@ -1,13 +1,15 @@
 // Puts buttons below each program of a page. What they do is fetched when one is pressed.
+import { followTheme, stayOnPage } from "./anchors.ts";
+import { kept, nameOf } from "./drafts.ts";
 import { offerOwn, offerRecorded } from "./playable.ts";
 import type { Ran } from "./runner.ts";
 
 const assets = new URL("../", import.meta.url).href;
 
-/** What a button does: the names of block.ts. */
-export type Doing = "run" | "edit" | "copy" | "download";
+/** What is done with a block: the names of block.ts. */
+export type Doing = "run" | "edit" | "copy" | "download" | "show";
 
-const BUTTONS: [Doing, string][] = [
+const BUTTONS: [Exclude<Doing, "show">, string][] = [
   ["run", "Run"],
   ["edit", "Edit"],
   ["copy", "Copy program"],
@@ -47,6 +49,7 @@ function furnish(): void {
       bar.append(button);
     }
     block.append(bar);
+    if (kept(nameOf(block)) !== null) act(block, "show");
   }
   offerRecorded(document, assets);
   const playground = document.querySelector<HTMLElement>("[data-playground]:not([data-run])");
@@ -56,6 +59,10 @@ function furnish(): void {
       (await import("./playground.ts")).openPlayground(playground, assets),
     );
   }
+}
+
+function act(block: HTMLElement, doing: Doing): void {
+  fetched(block, async () => (await import("./block.ts")).act(block, doing, assets));
 }
 
 /** Does something that is fetched first, and says so if it cannot be. */
@@ -80,14 +87,12 @@ if (able()) {
     const button = target?.closest<HTMLElement>("[data-do]");
     const block = button?.closest<HTMLElement>(".highlight[data-program]");
     if (!button || !block) return;
-    const doing = button.dataset.do as Doing;
-    fetched(block, async () => (await import("./block.ts")).act(block, doing, assets));
+    act(block, button.dataset.do as Doing);
   });
   document.addEventListener("happened:ran", (event) => offerOwn(event as CustomEvent<Ran>));
+  stayOnPage();
   furnish();
-  const follow = () => window.document$?.subscribe(furnish); // after each instant navigation
-  if (window.document$) follow();
-  else addEventListener("DOMContentLoaded", follow);
+  followTheme(furnish);
 } else {
   document.documentElement.classList.add("cannot-run");
 }

@@ -7,16 +7,15 @@ export interface Keep {
 }
 
 /** Registers the service worker; a browser that has none, or forbids it, runs without. */
-export function keepForOffline(base: string): void {
-  const container = navigator.serviceWorker;
-  if (!container) return;
-  container
-    .register(new URL("../../sw.js", base))
-    .then(() => container.ready)
-    .then(({ active }) => {
-      const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
-      const keep: Keep = { kind: "keep", addresses: [location.href, ...loaded] };
-      active?.postMessage(keep);
-    })
-    .catch(() => {}); // in a private window, for example
+export async function keepForOffline(base: string): Promise<void> {
+  try {
+    const container = navigator.serviceWorker; // a frame without an origin may not even ask
+    await container.register(new URL("../../sw.js", base));
+    const { active } = await container.ready;
+    const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
+    const keep: Keep = { kind: "keep", addresses: [location.href, ...loaded] };
+    active?.postMessage(keep);
+  } catch {
+    // in a private window, for example
+  }
 }

@@ -21,6 +21,8 @@ export class Output {
   readonly #text = document.createElement("pre");
   #waiting: [Stream, string][] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What is read aloud of a failure: a traceback begins with what matters least. */
+  #reason: string[] = [];
 
   /** Makes an empty region; `host` says in `data-run` which state a run is in. */
   constructor(
@@ -47,7 +49,9 @@ export class Output {
   /** Begins a new run of a file. */
   begin(file: string): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#waiting = [];
+    this.#reason = [];
     this.#file.textContent = file;
     this.element.setAttribute("aria-label", `Output of ${file}`);
     this.#bar.value = 0;
@@ -83,7 +87,8 @@ export class Output {
   }
 
   /** Adds a traceback or a message that ended the run, and a way to its line. */
-  fail({ text, line }: Failure): void {
+  fail({ name, text, line }: Failure): void {
+    this.#reason = reasonIn(text, name);
     const printed = this.text;
     const apart = printed && !printed.endsWith("\n") ? "\n" : "";
     this.#add("err", `${apart}${text.replace(/\n*$/, "\n")}`, "Error");
@@ -100,7 +105,7 @@ export class Output {
 
   /** Ends the run: says how, and reads it aloud with the first lines of what was printed. */
   end(state: State, said: string): void {
-    const lines = this.text.split("\n").filter((line) => line !== "");
+    const lines = this.#reason.length ? this.#reason : linesOf(this.text);
     this.say(state, said);
     const more = lines.length - READ_ALOUD;
     const rest = more > 0 ? [`and ${more} more lines`] : [];
@@ -133,6 +138,17 @@ export class Output {
     if (box.scrollHeight > box.clientHeight) box.tabIndex = 0; // keys can scroll it
     if (below < 8) box.scrollTop = box.scrollHeight;
   }
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** What a failure says from the line that names it on; all of it, if no line does. */
+function reasonIn(text: string, name: string): string[] {
+  const lines = linesOf(text);
+  const named = lines.map((line) => `.${line.split(":")[0]}`.endsWith(`.${name}`));
+  return lines.slice(Math.max(0, named.lastIndexOf(true)));
 }
 
 /** Reads lines aloud where a screen reader is used. */

@@ -1,4 +1,5 @@
 // The playground: an editor for any program, starting points, and a link that carries the program.
+import { keep, kept } from "./drafts.ts";
 import { type Editor, openEditor } from "./editor.ts";
 import { copy, download, NOT_COPIED } from "./hand_out.ts";
 import { announce } from "./output.ts";
@@ -8,7 +9,7 @@ import { fromFragment, LinkError, toFragment } from "./share.ts";
 
 const NAME = "playground.py";
 /** Where a reader's program is kept while the tab is open. */
-const DRAFT = "happened:playground";
+const DRAFT = "playground";
 
 /** Fills the playground of a page, whose programs are the starting points. */
 export async function openPlayground(place: HTMLElement, assets: string): Promise<void> {
@@ -20,11 +21,14 @@ class Playground {
   readonly #editor: Editor;
   readonly #runner: Runner;
   readonly #start = document.createElement("select");
+  /** The choice while the program of a link is shown; it cannot be chosen again. */
+  readonly #shared = new Option("A shared program", "shared");
   readonly #said = document.createElement("p");
   readonly #note = document.createElement("span");
   readonly #link = document.createElement("input");
   #original = "";
   #putting = false;
+  #begun = Promise.resolve();
 
   constructor(place: HTMLElement, assets: string) {
     this.#assets = assets;
@@ -78,9 +82,14 @@ class Playground {
   }
 
   /** Shows the program of the page's link, or the reader's own from before, or the first one. */
-  async begin(): Promise<void> {
+  begin(): Promise<void> {
+    this.#begun = this.#begin();
+    return this.#begun;
+  }
+
+  async #begin(): Promise<void> {
     if (await this.#readLink()) return;
-    const draft = kept();
+    const draft = kept(DRAFT);
     await this.#choose();
     if (draft !== null && draft !== this.#original) this.#editor.replace(draft);
   }
@@ -99,12 +108,13 @@ class Playground {
 
   /** Puts a link that carries the program into the address and the clipboard. */
   async share(): Promise<void> {
+    await this.#begun; // who presses at once shares what is about to be shown
     try {
       const fragment = await toFragment(this.#editor.text());
       history.replaceState(history.state, "", `#${fragment}`);
       this.#link.value = location.href;
       this.#link.hidden = false;
-      await this.#copy(location.href, "The link was copied.");
+      await this.#copy(location.href, "The link was copied.", "Copy the link from below.");
     } catch (error) {
       this.#link.hidden = true;
       if (!(error instanceof LinkError)) throw error;
@@ -130,9 +140,12 @@ class Playground {
 
   async #choose(): Promise<void> {
     const path = this.#start.value;
+    this.#shared.remove(); // the reader has chosen another program
     try {
-      this.#put(path && (await loadProgram(this.#assets, path)).text, "");
-      keep(this.#original);
+      const text = path && (await loadProgram(this.#assets, path)).text;
+      if (path !== this.#start.value) return; // the reader has chosen another one since
+      this.#put(text, "");
+      keep(DRAFT, this.#original);
     } catch (error) {
       this.#tell(error instanceof Error ? error.message : String(error));
     }
@@ -143,9 +156,13 @@ class Playground {
     try {
       const program = await fromFragment(location.hash);
       if (program === null) return false;
+      this.#start.add(this.#shared, 0);
+      this.#start.value = this.#shared.value;
       this.#put(program, "This program came with the link. Read it before you run it.");
     } catch (error) {
       if (!(error instanceof LinkError)) throw error;
+      this.#shared.remove();
+      this.#start.value = "";
       this.#put("", error.message);
     }
     return true;
@@ -162,13 +179,13 @@ class Playground {
   /** Keeps the reader's own program; the address has a link no longer that carries another. */
   #changed(): void {
     if (this.#putting) return;
-    keep(this.#editor.text());
+    keep(DRAFT, this.#editor.text());
     this.#link.hidden = true;
     if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
   }
 
-  async #copy(text: string, said: string): Promise<void> {
-    this.#tell((await copy(text)) ? said : NOT_COPIED, this.#note);
+  async #copy(text: string, said: string, otherwise = NOT_COPIED): Promise<void> {
+    this.#tell((await copy(text)) ? said : otherwise, this.#note);
   }
 
   /** Says something, above the program or beside the buttons, until there is something else. */
@@ -187,20 +204,4 @@ function titleOf(block: HTMLElement): string {
   const title = above.at(-1)?.cloneNode(true) as HTMLElement | undefined;
   title?.querySelector(".headerlink")?.remove();
   return title?.textContent?.trim() ?? "";
-}
-
-function kept(): string | null {
-  try {
-    return sessionStorage.getItem(DRAFT);
-  } catch {
-    return null; // the reader's browser keeps nothing
-  }
-}
-
-function keep(text: string): void {
-  try {
-    sessionStorage.setItem(DRAFT, text);
-  } catch {
-    // as above
-  }
 }

@@ -23,7 +23,9 @@ export interface Program {
 
 /** Fetches the description of a program such as `ch08_event_handlers/bookshelf`. */
 export async function loadProgram(assets: string, path: string): Promise<Program> {
-  const answer = await fetch(new URL(`programs/${path}.json`, assets));
+  const answer = await fetch(new URL(`programs/${path}.json`, assets)).catch(() => {
+    throw new Error(`${path} could not be loaded. Check the connection, and try again.`);
+  });
   if (!answer.ok) throw new Error(`${path} could not be loaded: the server said ${answer.status}`);
   return answer.json();
 }

@@ -44,10 +44,14 @@ export interface Step {
   error: { name: string; text: string } | null;
 }
 
-/** How a run ended; `trace` is there if the program recorded something and it was wanted. */
+/**
+ * How a run ended; `trace` is there if the program recorded something and it was wanted, and
+ * `status` if it left with another exit status than 0.
+ */
 export interface Ended {
   ok: boolean;
   error?: Failure;
+  status?: number;
   trace?: Step[];
 }
 
@@ -63,6 +67,8 @@ export type FromWorker =
 /** What the build writes into runtime.json. */
 export interface Runtime {
   version: string;
+  /** The folder of Python and the wheels, named by what they hold. */
+  python: string;
   wheels: string[];
   /** What is below assets/run/ except source maps, each by its path there. */
   files: string[];

@@ -1,4 +1,5 @@
 // Runs the program of one block in the page's one session, and shows what comes of it.
+import { ending } from "./ending.ts";
 import { announce, Output } from "./output.ts";
 import { seconds } from "./program.ts";
 import type { Ended, Program } from "./protocol.ts";
@@ -61,10 +62,12 @@ export class Runner {
     announce([`${program.name} is being run`]);
     session ??= new Session(new URL("run/", options.assets).href);
     let started = performance.now();
+    let begun = false;
     const ended = await session.run(program, {
       progress: (loaded, total) => output.progress(loaded, total),
       started: () => {
         started = performance.now();
+        begun = true;
         output.say("running", "is running");
       },
       output: (stream, text) => output.print(stream, text),
@@ -73,7 +76,7 @@ export class Runner {
         announce([`${program.name} is still running; Stop ends it`]);
       },
     });
-    this.#end(ended, seconds(performance.now() - started));
+    this.#end(ended, begun, seconds(performance.now() - started));
     const detail: Ran = { program, ended };
     options.host.dispatchEvent(new CustomEvent("happened:ran", { bubbles: true, detail }));
   }
@@ -83,29 +86,16 @@ export class Runner {
     if (this.running) session?.stop();
   }
 
-  #end(ended: Ended, took: string): void {
+  #end(ended: Ended, begun: boolean, took: string): void {
     const { output, options } = this;
     if (current === this) current = undefined;
     options.run.removeAttribute("aria-disabled");
     if (document.activeElement === this.#stop) options.run.focus(); // Stop goes, the focus stays
     this.#stop.remove();
     const { error } = ended;
-    if (ended.ok) {
-      output.end(
-        "ended",
-        `the whole program ran in ${took}${output.text ? "" : " and printed nothing"}`,
-      );
-    } else if (error?.name === "Stopped") {
-      output.end("stopped", `was stopped after ${took}`);
-    } else if (error?.name === "NotRun") {
-      output.fail(error);
-      output.end("failed", "did not run");
-    } else {
-      if (error) output.fail(error);
-      options.mark(error?.line ?? null);
-      const where = error?.line ? ` in line ${error.line}` : "";
-      output.end("failed", `the whole program failed${where}, after ${took}`);
-    }
+    if (error && error.name !== "Stopped") output.fail(error);
+    if (error?.line) options.mark(error.line);
+    output.end(...ending(ended, begun, took, output.text));
   }
 }
 

@@ -42,6 +42,12 @@ SHOWN = 60
 LONGEST = 500
 """How many lines of a traceback are shown, and how much of a line; the middle is left out."""
 
+OURS = {"happened", "pydantic", __name__, *sys.stdlib_module_names}
+"""What a program may patch, for itself alone."""
+
+PATCHABLE = 1 << 9
+"""The flag of a class whose attributes can be set: Py_TPFLAGS_HEAPTYPE."""
+
 IN_PAGE = sys.platform == "emscripten"
 
 NO_THREADS = "threads cannot start in a web page; download the program and run it with Python"
@@ -57,6 +63,7 @@ NO_MODULE = (
 MISSING = {
     "subprocess": "Other programs cannot be started in a web page.",
     "multiprocessing": "Processes cannot be started in a web page.",
+    "getpass": "Nobody can be asked for a password in a web page; write it into the program.",
 }
 """What to say of an error that came out of these modules."""
 
@@ -201,12 +208,14 @@ def run(request: str, write: Write) -> str:
     program = json.loads(request)
     paper, recordings = Paper(write), list[Recording]()
     with workplace(program, paper, recordings) as script:
-        error = contextvars.Context().run(execute, program["text"], script)
-        ended: dict[str, Any] = {"ok": error is None and not paper.full}
+        error, status = contextvars.Context().run(execute, program["text"], script)
+        ended: dict[str, Any] = {"ok": error is None and not paper.full and not status}
         if paper.full:
             ended["error"] = too_much(error, script)
         elif error is not None:
             ended["error"] = failure(error, script)
+        elif status:
+            ended["status"] = status
         if program["record"] and recordings:
             with suppress(Exception):  # a message of the program's own that cannot tell its data
                 ended["trace"] = json.loads(json.dumps(recordings[-1].to_dicts()))
@@ -214,25 +223,48 @@ def run(request: str, write: Write) -> str:
     return json.dumps(ended)
 
 
-def execute(text: str, script: Path) -> BaseException | None:
-    """Run a program as ``__main__``, then what it left for its exit; return what was raised."""
+def execute(text: str, script: Path) -> tuple[BaseException | None, int]:
+    """Run a program as ``__main__``, then what it left for its exit.
+
+    Returns:
+        What was raised, and the status that the program left with.
+    """
     main = sys.modules["__main__"] = ModuleType("__main__")
     main.__file__ = str(script)
     leaving: list[Callable[[], object]] = []
+    status = 0
 
     def register(call: Callable[..., Any], *args: Any, **named: Any) -> Callable[..., Any]:
         leaving.append(partial(call, *args, **named))
         return call
 
     atexit.register = register  # type: ignore[assignment]
-    raised = attempt(
-        lambda: exec(  # noqa: S102 - this is what it is for
-            compile(text, script, "exec", dont_inherit=True), main.__dict__
-        )
-    )
+
+    def run_main() -> None:
+        nonlocal status
+        try:
+            exec(  # noqa: S102 - this is what it is for
+                compile(text, script, "exec", dont_inherit=True), main.__dict__
+            )
+        except SystemExit as leave:
+            status = status_of(leave)
+            raise
+
+    raised = attempt(run_main)
     while leaving:
         raised = attempt(leaving.pop()) or raised
-    return attempt(sys.stdout.flush) or raised
+    out = getattr(sys, "stdout", None)  # none, if the program wanted silence
+    if out is None or getattr(out, "closed", False):
+        return raised, status
+    unwritten = attempt(getattr(out, "flush", lambda: None))
+    return raised or unwritten, status
+
+
+def status_of(leave: SystemExit) -> int:
+    """Return the exit status that Python gives its process; a text is printed, and means 1."""
+    if leave.code is None:
+        return 0
+    return leave.code & 0xFF if isinstance(leave.code, int) else 1
 
 
 def attempt(action: Callable[[], object]) -> BaseException | None:
@@ -241,7 +273,7 @@ def attempt(action: Callable[[], object]) -> BaseException | None:
         action()
     except SystemExit as leave:
         if leave.code is not None and not isinstance(leave.code, int):
-            print(leave.code, file=sys.stderr)  # noqa: T201 - as Python does
+            return attempt(partial(print, leave.code, file=sys.stderr))  # as Python does
     except BaseException as error:  # noqa: BLE001 - whatever it is, the reader is told
         return error
     return None
@@ -284,7 +316,9 @@ def line_of(error: BaseException, script: Path) -> int | None:
 def advice(error: BaseException) -> str | None:
     """Say what a page lacks, if that is why an error was raised."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()  # causes may form a circle
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         if isinstance(cause, RecursionError):
             return f"In a web page, calls may go {CALLS} deep; elsewhere usually 1,000."
         if isinstance(cause, ModuleNotFoundError) and cause.name:
@@ -292,7 +326,7 @@ def advice(error: BaseException) -> str | None:
             if package in sys.stdlib_module_names:
                 return f"{package} needs what a web page does not have."
             return NO_MODULE if package not in sys.modules else None
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError | EOFError):
             for frame, _ in traceback.walk_tb(cause.__traceback__):
                 module = frame.f_globals.get("__name__", "").partition(".")[0]
                 if module in MISSING:
@@ -321,13 +355,14 @@ def workplace(program: dict[str, Any], paper: Paper, recordings: list[Recording]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="replace", newline="")
         undo.callback(linecache.clearcache)
-        for kept in (names(), modules(folder), variables(), loggers(), noted(recordings)):
+        for kept in (patches(), modules(folder), variables(), loggers(), noted(recordings)):
             undo.enter_context(kept)
         undo.enter_context(warnings.catch_warnings())
         undo.callback(os.chdir, Path.cwd())
         undo.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         undo.callback(events._set_running_loop, events._get_running_loop())
         undo.callback(sys.settrace, sys.gettrace())
+        undo.callback(sys.setprofile, sys.getprofile())
         undo.callback(gc.enable)
 
         os.chdir(folder)
@@ -348,9 +383,10 @@ def workplace(program: dict[str, Any], paper: Paper, recordings: list[Recording]
             asyncio.run = asyncio.runners.run  # Pyodide's own goes through its own loop
         yield folder / program["name"]
 
-        sys.modules["__main__"].__dict__.clear()
+        if main := sys.modules.get("__main__"):
+            vars(main).clear()
         gc.collect()  # what a dying object says still belongs to this run
-        with suppress(TooMuchOutput):
+        with suppress(TooMuchOutput, ValueError):  # or it is closed
             out.flush()
             err.flush()
 
@@ -361,16 +397,34 @@ def printing(paper: Paper, stream: str, errors: str) -> io.TextIOWrapper:
 
 
 @contextmanager
-def names() -> Iterator[None]:
-    """Undo what is patched in Happened and in the standard library."""
-    ours = {"happened", *sys.stdlib_module_names}
-    found = [module for name, module in sys.modules.items() if name.partition(".")[0] in ours]
+def patches() -> Iterator[None]:
+    """Undo what is patched in the modules of `OURS`, and in the classes that they name."""
+    found = [module for name, module in sys.modules.items() if name.partition(".")[0] in OURS]
     before = [(vars(module), vars(module).copy()) for module in found if type(module) is ModuleType]
+    named = {id(each): each for _, then in before for each in then.values() if can_be_patched(each)}
+    classes = [(each, dict(vars(each))) for each in named.values()]
     try:
         yield
     finally:
         for now, then in before:
             now.update(then)
+        for patched, attributes in classes:
+            undo_patches(patched, attributes)
+
+
+def can_be_patched(each: object) -> bool:
+    """Tell whether something is a class that was written in Python."""
+    return isinstance(each, type) and bool(each.__flags__ & PATCHABLE)
+
+
+def undo_patches(patched: type, attributes: dict[str, Any]) -> None:
+    """Give a class the attributes that it had, and no others that a program may have added."""
+    for name in [each for each in vars(patched) if each not in attributes]:
+        if not name.startswith("__"):
+            type.__delattr__(patched, name)
+    for name, value in attributes.items():
+        if vars(patched).get(name, patches) is not value:
+            type.__setattr__(patched, name, value)
 
 
 @contextmanager

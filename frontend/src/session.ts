@@ -9,16 +9,20 @@ export interface Handlers {
   /** Called when Python is there and the program begins. */
   started?(): void;
   output(stream: Stream, text: string): void;
-  /** Called once when the program has run for two seconds without end. */
+  /** Called once when the program has run for `SLOW` without end. */
   slow?(): void;
 }
 
-/** Milliseconds after which a program that runs is told of. */
-export const SLOW = 2_000;
+/** Milliseconds after which a program that runs is told of: within two seconds of the press. */
+export const SLOW = 1_500;
 
 const NO_WEBASSEMBLY =
   "Programs run here with WebAssembly, which this browser does not have or does not allow. " +
   "Update or change the browser, or download the program and run it with Python.";
+
+const NO_WORKER =
+  "Programs run here in a worker, which this browser does not allow: change its settings, or " +
+  "download the program and run it with Python. It says:";
 
 interface Run {
   id: number;
@@ -46,7 +50,7 @@ export class Session {
   constructor(
     readonly base: string,
     readonly open: (address: string) => Worker = openWorker,
-    readonly keep: (base: string) => void = keepForOffline,
+    readonly keep: (base: string) => unknown = keepForOffline,
   ) {}
 
   run(program: Program, handlers: Handlers): Promise<Ended> {
@@ -69,7 +73,13 @@ export class Session {
       return;
     }
     const address = new URL("worker.js", this.base).href;
-    const worker = this.open(address);
+    let worker: Worker;
+    try {
+      worker = this.open(address);
+    } catch (error) {
+      this.#fail("NotRun", `${NO_WORKER} ${error instanceof Error ? error.message : error}`);
+      return;
+    }
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (worker === this.#worker) this.#hear(data);
@@ -77,8 +87,8 @@ export class Session {
     worker.onerror = (event) => {
       event.preventDefault?.();
       if (worker !== this.#worker) return;
-      const text = event.message ? `Python did not start: ${event.message}` : unreachable(address);
-      this.#fail("NotRun", text);
+      const what = this.#ready ? "Python broke" : "Python did not start";
+      this.#fail("NotRun", event.message ? `${what}: ${event.message}` : unreachable(address));
     };
     this.#say({ kind: "boot", base: this.base });
   }
@@ -87,12 +97,12 @@ export class Session {
     const run = this.#run;
     switch (message.kind) {
       case "progress":
-        run?.handlers.progress?.(message.loaded, message.total);
+        if (!this.#ready) run?.handlers.progress?.(message.loaded, message.total);
         break;
       case "ready":
         this.#ready = true;
-        this.keep(this.base);
         if (run) this.#begin();
+        this.keep(this.base);
         break;
       case "output":
         if (message.id === run?.id) run.handlers.output(message.stream, message.text);

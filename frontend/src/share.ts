@@ -15,6 +15,8 @@ export class LinkError extends Error {}
 
 const DAMAGED =
   "This link is damaged: a part of it was cut off or changed. Ask for the whole link once more.";
+const TOO_OLD =
+  "This browser is too old for links that carry a program. Update it, or use another one.";
 const TOO_LONG = "This link carries a longer program than the playground takes.";
 
 /** Returns the fragment, without its `#`, that carries a program. */
@@ -22,7 +24,7 @@ export async function toFragment(program: string): Promise<string> {
   const bytes = new TextEncoder().encode(program);
   const packed = await through(
     bytes,
-    new CompressionStream("deflate-raw"),
+    () => new CompressionStream("deflate-raw"),
     Number.POSITIVE_INFINITY,
   );
   const fragment = `${NAME}${VERSION}.${checksum(packed)}.${toBase64(packed)}`;
@@ -34,7 +36,7 @@ export async function toFragment(program: string): Promise<string> {
 
 /** Returns the program that a fragment carries, or null if it is a fragment of another kind. */
 export async function fromFragment(fragment: string): Promise<string | null> {
-  const text = fragment.replace(/^#/, "");
+  const text = fragment.replace(/^#/, "").replace(/^program%3D/i, NAME); // as some programs send it
   if (!text.startsWith(NAME)) return null;
   if (text.length > LONGEST_LINK) throw new LinkError(TOO_LONG);
   const [version, sum, packed, ...more] = text.slice(NAME.length).split(".");
@@ -48,7 +50,11 @@ export async function fromFragment(fragment: string): Promise<string | null> {
     throw new LinkError(DAMAGED);
   }
   try {
-    const unpacked = await through(bytes, new DecompressionStream("deflate-raw"), LONGEST_PROGRAM);
+    const unpacked = await through(
+      bytes,
+      () => new DecompressionStream("deflate-raw"),
+      LONGEST_PROGRAM,
+    );
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(unpacked);
   } catch (error) {
     throw error instanceof LinkError ? error : new LinkError(DAMAGED);
@@ -58,9 +64,15 @@ export async function fromFragment(fragment: string): Promise<string | null> {
 /** Sends bytes through a stream, and ends with a LinkError as soon as too many come out. */
 async function through(
   bytes: Uint8Array<ArrayBuffer>,
-  stream: GenericTransformStream,
+  make: () => GenericTransformStream,
   most: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  let stream: GenericTransformStream;
+  try {
+    stream = make();
+  } catch {
+    throw new LinkError(TOO_OLD);
+  }
   const reader = new Blob([bytes]).stream().pipeThrough(stream).getReader();
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;

@@ -1,6 +1,7 @@
 // The worker: boots Pyodide once, then runs programs one after the other.
 import type { PyodideAPI } from "pyodide";
-import { counting, found, LoadingError, type Progress, unreachable } from "./loading.ts";
+import { counting, found, garbled, LoadingError, type Progress, unreachable } from "./loading.ts";
+import { lock } from "./lock.ts";
 import type { FromWorker, Runtime, Stream, ToWorker } from "./protocol.ts";
 import source from "./runtime.py";
 
@@ -11,7 +12,9 @@ const VARIABLES = { NO_COLOR: "1", COLUMNS: "80", TERM: "dumb" };
 
 let run: Run | undefined;
 
-const tell = (message: FromWorker) => postMessage(message);
+const post = self.postMessage.bind(self); // which a program has no longer
+
+const tell = (message: FromWorker) => post(message);
 
 self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   try {
@@ -28,29 +31,45 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   }
 };
 
-// Emscripten's sockets would open them: a program has no network.
-Object.assign(self, { WebSocket: undefined });
-
 /** Loads everything at once, and gives the function that runs a program. */
 async function boot(base: string, progress: Progress): Promise<Run> {
   const list = new URL("runtime.json", base).href;
   const listed = await found(fetch(list, { cache: "no-cache" }), list);
-  const { wheels, bytes }: Runtime = await listed.json();
-  self.fetch = counting(self.fetch.bind(self), bytes, progress); // Pyodide's own loading, too
+  const { python, wheels, bytes }: Runtime = await listed.json().catch(() => {
+    throw new LoadingError(garbled(list));
+  });
+  const home = new URL(`${python}/`, base);
+  const missed = watch(bytes, progress);
   const archives = Promise.all(
     [...wheels.map((name) => `wheels/${name}`), "bytecode.zip"].map(async (name) => {
-      const answer = await fetch(new URL(name, base).href, { cache: "no-cache" });
+      const answer = await fetch(new URL(name, home).href);
       return answer.arrayBuffer();
     }),
   );
   archives.catch(() => {}); // thrown below, unless Pyodide fails first
-  const pyodide = await start(new URL("pyodide/", base).href);
+  const pyodide = await Promise.race([start(new URL("pyodide/", home).href), missed]);
   const packages: string = pyodide.runPython("import site; site.getsitepackages()[0]");
   for (const archive of await archives) {
     pyodide.unpackArchive(archive, "zip", { extractDir: packages });
   }
   pyodide.FS.writeFile(`${packages}/happened_in_page.py`, source);
-  return pyodide.pyimport("happened_in_page").run;
+  const { run } = pyodide.pyimport("happened_in_page");
+  lock();
+  return run;
+}
+
+/** Counts what Pyodide loads, too, and fails with the first file that it misses: it tells nobody. */
+function watch(bytes: number, progress: Progress): Promise<never> {
+  return new Promise((_, fail) => {
+    const heard = <Made>(made: Promise<Made>): Promise<Made> => {
+      made.catch(fail);
+      return made;
+    };
+    const load = counting(self.fetch.bind(self), bytes, progress);
+    self.fetch = (...asked) => heard(load(...asked));
+    const make = WebAssembly.instantiateStreaming;
+    WebAssembly.instantiateStreaming = (...given) => heard(make(...given));
+  });
 }
 
 async function start(indexURL: string): Promise<PyodideAPI> {
@@ -58,7 +77,7 @@ async function start(indexURL: string): Promise<PyodideAPI> {
   const { loadPyodide }: typeof import("pyodide") = await import(address).catch(() => {
     throw new LoadingError(unreachable(address));
   });
-  return loadPyodide({ indexURL, env: VARIABLES });
+  return loadPyodide({ indexURL, env: VARIABLES, stdin: () => null }); // nobody types
 }
 
 function whileBooting(error: unknown): string {
@@ -78,5 +97,8 @@ function whileRunning(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (typeof error !== "object" || error === null) return String(error);
+  const { message = "", name } = error as Partial<Error>;
+  const last = message.trim().split("\n").at(-1) ?? ""; // of a traceback, what was raised
+  return last.replace(/\.$/, "") || name || "it does not say why";
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FromWorker, ToWorker } from "../src/protocol.ts";
-import { Session } from "../src/session.ts";
+import { Session, SLOW } from "../src/session.ts";
 
 const BASE = "https://guide.example/happened/assets/run/";
 const PROGRAM = { name: "a.py", text: "print(1)", files: {}, record: false };
@@ -146,13 +146,36 @@ test("a browser without WebAssembly is told what to do, and boots nothing", asyn
   assert.equal(workers.length, 0);
 });
 
-test("a program that runs for two seconds is told of once, counted from its beginning", (t) => {
+test("a browser that allows no worker is told so, and the next run tries again", async () => {
+  let allowed = false;
+  const session = new Session(
+    BASE,
+    () => {
+      if (!allowed) throw new Error("not here");
+      return new FakeWorker("") as unknown as Worker;
+    },
+    () => {},
+  );
+  const ended = await session.run(PROGRAM, { output: () => {} });
+  assert.equal(ended.error?.name, "NotRun");
+  assert.match(ended.error?.text ?? "", /does not allow.*not here/);
+  allowed = true;
+  const next = session.run(PROGRAM, { output: () => {} });
+  session.stop();
+  assert.equal((await next).error?.name, "Stopped");
+});
+
+test("what runs is told of within two seconds of the press", () => {
+  assert.ok(SLOW < 1_900);
+});
+
+test("a program that runs for long is told of once, counted from its beginning", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { session, worker, said, handlers } = begin();
   session.run(PROGRAM, handlers);
   t.mock.timers.tick(5_000);
   worker().say({ kind: "ready" });
-  t.mock.timers.tick(1_999);
+  t.mock.timers.tick(SLOW - 1);
   assert.deepEqual(said, ["started"]);
   t.mock.timers.tick(1);
   assert.deepEqual(said, ["started", "slow"]);
@@ -161,4 +184,22 @@ test("a program that runs for two seconds is told of once, counted from its begi
   worker().say({ kind: "ended", id: 2, ok: true });
   t.mock.timers.tick(5_000);
   assert.deepEqual(said, ["started", "slow", "started"]);
+});
+
+test("what is loaded after Python is there is no news", async () => {
+  const { session, worker, said, handlers } = begin();
+  session.run(PROGRAM, handlers);
+  worker().say({ kind: "ready" });
+  worker().say({ kind: "progress", loaded: 2, total: 2 });
+  assert.deepEqual(said, ["started"]);
+  session.stop();
+});
+
+test("a worker that breaks while it runs did start", async () => {
+  const { session, worker, handlers } = begin();
+  const run = session.run(PROGRAM, handlers);
+  worker().say({ kind: "ready" });
+  worker().onerror({ message: "Uncaught Error" });
+  assert.equal((await run).error?.text, "Python broke: Uncaught Error");
+  assert.ok(worker().ended);
 });

@@ -88,3 +88,12 @@ test("a program too long for a link is not made into one", async () => {
 test("the checksum is the CRC-32 that everybody else computes", () => {
   assert.equal(checksum(new TextEncoder().encode("123456789")), "cbf43926");
 });
+
+test("a browser that cannot pack programs is told of, and no link is called damaged", async (t) => {
+  const fragment = await toFragment(PROGRAM);
+  const found = { CompressionStream, DecompressionStream };
+  t.after(() => Object.assign(globalThis, found));
+  Object.assign(globalThis, { CompressionStream: undefined, DecompressionStream: undefined });
+  await refused(fragment, /browser is too old/);
+  await assert.rejects(toFragment(PROGRAM), /browser is too old/);
+});

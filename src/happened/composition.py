@@ -278,6 +278,8 @@ class Composition:
                     f"{element} cannot be made without {', '.join(required)}; a new one is made "
                     "for each message, so give its __init__ no required parameters"
                 )
+        if element.name is not None:
+            found = [replace(each, name=_renamed(each, element.name)) for each in found]
         for each in found:
             if each.mismatch:
                 self._problem(
@@ -293,7 +295,14 @@ class Composition:
 
     def _command_handler(self, element: Element) -> None:
         self._needs_aggregate(element)
+        names: set[str] = set()
         for found in self._handlers(element):
+            if found.name in names:
+                self._problem(
+                    f"command handler {found.name} is the name of two methods, and a name "
+                    "identifies a handler; give one of them another name"
+                )
+            names.add(found.name)
             reaction = Reaction(
                 handler=found,
                 accepts=self._known(found, Command),
@@ -357,8 +366,8 @@ class Composition:
             return  # told as a handler that is registered twice
         if other is not element:
             self._problem(
-                f"{other} and {element} share a name, and a name identifies a handler; give one "
-                "of them another name"
+                f"{other} and {element} share the name {reaction.subscription!r}, and a name "
+                "identifies a handler; give one of them another name"
             )
 
     def _reads(self, found: Handler, accepts: tuple[type[Message], ...], category: str) -> None:
@@ -391,6 +400,12 @@ class Composition:
 def _options(element: Element) -> dict[str, Any]:
     names = ("retries", "backoff", "start_from", "on_dead_letter")
     return {name: getattr(element, name) for name in names}
+
+
+def _renamed(found: Handler, name: str) -> str:
+    """The name of a handler under the given name of its class or function."""
+    _, dot, method = found.name.partition(".")
+    return f"{name}{dot}{method}"
 
 
 def _mentions(annotation: Any, kinds: Any) -> bool:

@@ -97,6 +97,7 @@ class Domain:
         if not self.registry.prefix:
             raise ConfigurationError(f"domain {name!r}: name it with letters or digits, as 'shelf'")
         self.storage = open_storage(self.config["storage"])
+        self._is_closed = False
         self.observers: list[Observer] = []
         self.processor = Processor(
             self.registry,
@@ -344,6 +345,7 @@ class Domain:
         self,
         *,
         part_of: type[Any] | str | None = None,
+        name: str | None = None,
         retries: int | None = None,
         backoff: float = 1.0,
     ) -> Callable[[_T], _T]:
@@ -351,6 +353,7 @@ class Domain:
 
         Args:
             part_of: the aggregate that the commands are for, or its name.
+            name: as for `event_handler`.
             retries: how often a command is handled again, each time with the aggregate as it is
                 then: when another writer was faster, at once; in asynchronous processing after
                 any failure, later. By default not at all, which lets `ConcurrencyError` through,
@@ -360,6 +363,9 @@ class Domain:
 
         Returns:
             The decorator; it returns the class unchanged.
+
+        Raises:
+            ConfigurationError: an option is not what it should be.
 
         Example:
             >>> from happened import Aggregate, Command, Domain, current_domain, handle
@@ -382,7 +388,7 @@ class Domain:
             'b1'
         """
         return self._registering(
-            "command handler", part_of=part_of, retries=retries, backoff=backoff
+            "command handler", part_of=part_of, name=name, retries=retries, backoff=backoff
         )
 
     def event_handler(
@@ -391,6 +397,7 @@ class Domain:
         part_of: type[Any] | str | None = None,
         stream_category: str | None = None,
         source_stream: str | None = None,
+        name: str | None = None,
         retries: int | None = None,
         backoff: float = 1.0,
         start_from: str = "beginning",
@@ -402,6 +409,9 @@ class Domain:
             part_of: the aggregate or projection that the handler keeps in step, or its name.
             stream_category: the category whose events it handles; by default that of `part_of`.
             source_stream: only events whose chain began in this category; all by default.
+            name: what its checkpoints and dead letters are kept under; by default the name of the
+                class. A class that is renamed goes on where it was if its old name is given here;
+                a method, if its own is given to `handle`.
             retries: how often an event is handled again, each time with the state as it is then:
                 when another writer was faster, at once; in asynchronous processing after any
                 failure, later. By default not at all, and 5 times in asynchronous processing.
@@ -409,7 +419,9 @@ class Domain:
                 next one waits twice as long, up to 5 minutes. 1 by default.
             start_from: where a new handler begins in asynchronous processing:
                 ``"beginning"``, the default, with the first event that is stored; ``"now"``, with
-                the next one.
+                the next one after a server or `catch_up` has first run it. What is stored before
+                that by an application that leaves its events to a server is never handled, so
+                start the server first.
             on_dead_letter: whether later events of a stream wait behind a dead letter,
                 ``"hold"``, the default; or ``"go_on"``.
 
@@ -417,7 +429,7 @@ class Domain:
             The decorator; it returns the class unchanged.
 
         Raises:
-            ConfigurationError: a category is not the name of one.
+            ConfigurationError: an option is not what it should be.
 
         Example:
             >>> from happened import Aggregate, Domain, Event, handle
@@ -442,6 +454,7 @@ class Domain:
             part_of=part_of,
             stream_category=stream_category,
             source_stream=source_stream,
+            name=name,
             retries=retries,
             backoff=backoff,
             start_from=start_from,
@@ -452,6 +465,7 @@ class Domain:
         self,
         *events: type[Event] | str,
         source_stream: str | None = None,
+        name: str | None = None,
         retries: int | None = None,
         backoff: float = 1.0,
         start_from: str = "beginning",
@@ -462,6 +476,7 @@ class Domain:
         Args:
             *events: the classes of the events that it handles, or their names.
             source_stream: only events whose chain began in this category; all by default.
+            name: as for `event_handler`.
             retries: as for `event_handler`.
             backoff: as for `event_handler`.
             start_from: as for `event_handler`.
@@ -471,7 +486,8 @@ class Domain:
             The decorator; it returns the function unchanged.
 
         Raises:
-            ConfigurationError: no event is named, or something that is none.
+            ConfigurationError: no event is named, or something that is none; or an option is not
+                what it should be.
 
         Example:
             >>> from happened import Aggregate, Domain, Event
@@ -496,6 +512,7 @@ class Domain:
             "event handler",
             messages=events,
             source_stream=source_stream,
+            name=name,
             retries=retries,
             backoff=backoff,
             start_from=start_from,
@@ -553,6 +570,8 @@ class Domain:
     def init(self, *, traverse: bool = True) -> None:
         """Complete the composition; to do so again, after more was registered, is fine.
 
+        A domain that was closed is opened again.
+
         Args:
             traverse: whether to import first all modules of the package in which the domain was
                 made, so that what they register is there. A domain made in a single file or in
@@ -564,6 +583,9 @@ class Domain:
         if traverse and self._package:
             self._import_all()
         self.registry.resolve()
+        if self._is_closed:
+            self.storage = self.processor.storage = open_storage(self.config["storage"])
+            self._is_closed = False
         try:
             self.storage.prepare(
                 [
@@ -582,14 +604,20 @@ class Domain:
             self.registry.resolved = False
             raise
         self._repositories = {
-            aggregate: self.registry.repositories.get(aggregate, Repository)(
-                aggregate, self.storage, self.unit_of_work
-            )
-            for aggregate in self.registry.aggregates
+            aggregate: self._repository(aggregate) for aggregate in self.registry.aggregates
         }
         self._repositories |= {
             type(own): own for own in self._repositories.values() if type(own) is not Repository
         }
+
+    def _repository(self, aggregate: type[Aggregate]) -> Repository[Any]:
+        """The repository of an aggregate: the one there is, or a new one."""
+        kind: type[Repository[Any]] = self.registry.repositories.get(aggregate, Repository)
+        found = self._repositories.get(aggregate)
+        if found is None or type(found) is not kind:
+            return kind(aggregate, self.storage, self.unit_of_work)
+        found._storage = self.storage
+        return found
 
     def process(self, command: Command) -> Any:
         """Call the handler of a command, then the handlers of all events that it leads to.
@@ -765,7 +793,8 @@ class Domain:
         """Return once asynchronous handlers have handled a message.
 
         Args:
-            message: an event or a command, or its id.
+            message: an event or a command, or its id; with nothing but the id, it takes longer to
+                find in a large SQLite file.
             handler: the class or function to wait for, or its name, ``"Stock"``; by default all
                 that handle the message.
             timeout: how long to wait at most, in seconds.
@@ -794,9 +823,13 @@ class Domain:
             >>> shelf.wait_for(lost)
             >>> shelf.wait_for(lost, handler=search)
         """
-        id = message if isinstance(message, str) else message._metadata.id
-        name = handler if isinstance(handler, str | None) else handler.__name__
-        wait_for(self.storage, self.subscriptions, self.registry, id, handler=name, timeout=timeout)
+        if isinstance(handler, str | None):
+            name = handler
+        else:
+            elements = [each for each in self.registry.elements if each.target is handler]
+            name = elements[0].subscription if elements else handler.__name__
+        known = self.subscriptions
+        wait_for(self.storage, known, self.registry, message, handler=name, timeout=timeout)
 
     @property
     def subscriptions(self) -> list[Subscription]:
@@ -861,11 +894,22 @@ class Domain:
     def close(self) -> None:
         """Release what the storage of the domain holds; to do so again changes nothing.
 
+        What was stored in memory is gone then. `init` opens the storage again.
+
         Example:
-            >>> from happened import Domain
-            >>> Domain("shelf").close()
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf", storage="memory://")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate): ...
+            >>> shelf.init(traverse=False)
+            >>> shelf.repository_for(Book).add(Book(id="b1"))
+            >>> shelf.close()
+            >>> shelf.init(traverse=False)
+            >>> "b1" in shelf.repository_for(Book)
+            False
         """
         self.storage.close()
+        self._is_closed = True
 
     def dispatch(self, event: Event) -> None:
         """Call the handlers of an event that came from elsewhere, and of all that it leads to.
@@ -1032,9 +1076,10 @@ class _CurrentDomain:
 
     __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
+    # Not `__getattr__`: that is asked after a search of its own has failed, which takes longer.
+    def __getattribute__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by doctest, inspect, copy and others, at any time
-            raise AttributeError(name)
+            return object.__getattribute__(self, name)
         domain = _active.get()
         if domain is None:
             raise ConfigurationError(

@@ -47,7 +47,7 @@ class Element:
         kind: what it is, ``"event handler"``.
         target: the class or function.
         part_of: the aggregate that it belongs to; a name until it is resolved.
-        name: the stable name, for a message.
+        name: the stable name, for a message or a handler.
         version: the version, for a message, from 1.
         stream_category: the category, for an aggregate and for an event handler.
         source_stream: the category in which chains must have begun, for an event handler.
@@ -80,6 +80,11 @@ class Element:
     def title(self) -> str:
         """What errors call it: the name of the class or function."""
         return str(getattr(self.target, "__name__", self.target))
+
+    @property
+    def subscription(self) -> str:
+        """What the checkpoints of a handler class or function are kept under."""
+        return self.name or self.title
 
     def __str__(self) -> str:
         return f"{self.kind} {self.title}"

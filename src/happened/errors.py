@@ -17,6 +17,7 @@ __all__ = [
     "NotFoundError",
     "StorageError",
     "ValidationError",
+    "was_committed",
 ]
 
 
@@ -248,8 +249,8 @@ class StorageError(HappenedError, OSError):
 
     Example:
         >>> from happened import StorageError
-        >>> print(StorageError("memory://", "the storage is closed; open it again"))
-        memory://: the storage is closed; open it again
+        >>> print(StorageError("memory://", "the storage is closed; init() opens it again"))
+        memory://: the storage is closed; init() opens it again
     """
 
     def __init__(self, storage: str, reason: str) -> None:
@@ -276,3 +277,61 @@ class BrokerError(HappenedError, OSError):
     def __init__(self, broker: str, reason: str) -> None:
         self.broker = broker
         super().__init__(f"{broker}: {reason}")
+
+
+def was_committed(error: BaseException) -> bool:
+    """Return whether a call had committed before it raised: only what followed failed.
+
+    Args:
+        error: what was raised by `Domain.process`, `Domain.aprocess`, a repository or a block of
+            `Domain.unit_of_work`.
+
+    Returns:
+        True: the command or the change is stored, with its events, and handlers of these failed;
+        do not repeat it. False: it was refused, and what was raised says why; or it is not known.
+
+    Example:
+        >>> from happened import Aggregate, Domain, Event
+        >>> from happened.errors import was_committed
+        >>> shelf = Domain("shelf")
+        >>> @shelf.aggregate
+        ... class Book(Aggregate): ...
+        >>> @shelf.event(part_of=Book)
+        ... class BookLost(Event): ...
+        >>> @shelf.on(BookLost)
+        ... def search(event: BookLost) -> None:
+        ...     raise KeyError("no lamp")
+        >>> shelf.init(traverse=False)
+        >>> book = Book()
+        >>> book.raise_(BookLost())
+        >>> try:
+        ...     shelf.repository_for(Book).add(book)
+        ... except KeyError as error:
+        ...     was_committed(error), book.id in shelf.repository_for(Book)
+        (True, True)
+    """
+    known: bool | None = vars(error).get(_COMMITTED)
+    if known is None and isinstance(error, BaseExceptionGroup):
+        return all(was_committed(each) for each in error.exceptions)
+    return bool(known)
+
+
+def note_committed(*errors: BaseException, committed: bool) -> None:
+    """Note on errors whether what they came from had committed, for `was_committed`.
+
+    Args:
+        *errors: any exceptions.
+        committed: whether it had.
+
+    Example:
+        >>> from happened.errors import note_committed, was_committed
+        >>> error = KeyError("no lamp")
+        >>> note_committed(error, committed=True)
+        >>> was_committed(error)
+        True
+    """
+    for error in errors:
+        vars(error)[_COMMITTED] = committed  # not by setattr, which a class may refuse
+
+
+_COMMITTED = "_happened_committed"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from happened.errors import ConfigurationError
 from happened.messages import Message
 
-__all__ = ["Handler", "MessageRef", "handle", "handler", "handlers_in"]
+__all__ = ["Handler", "MessageRef", "handle", "handler", "handlers_in", "method_named"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -47,17 +47,21 @@ class Handler:
     mismatch: str = ""
 
 
-def handle(*messages: MessageRef) -> Callable[[_F], _F]:
+def handle(*messages: MessageRef, name: str | None = None) -> Callable[[_F], _F]:
     """Mark a method as the handler of messages of these classes.
 
     Args:
         *messages: at least one event or command class; inside a domain, its name will do.
+        name: what a domain keeps its claims and its dead letters under, after the name of the
+            class; by default the name of the method. A method that is renamed is given its old
+            name here.
 
     Returns:
         The decorator; it returns the method unchanged.
 
     Raises:
-        ConfigurationError: there is no class, or something is neither a message class nor a name.
+        ConfigurationError: there is no class, or something is neither a message class nor a name;
+            or `name` is not one word, or the method has another one already.
 
     Example:
         >>> from happened import Dispatcher, Event, handle
@@ -73,10 +77,16 @@ def handle(*messages: MessageRef) -> Callable[[_F], _F]:
         slip for b1
     """
     accepts = _checked(messages, "@handle")
+    if not (name is None or (isinstance(name, str) and name.isidentifier())):
+        raise ConfigurationError(f"@handle: name={name!r}; the name of a method is one word")
 
     def mark(function: _F) -> _F:
         more = (each for each in _marked(function) if each not in accepts)
+        kept = _name_of(function)
+        if None not in (name, kept) and name != kept:
+            raise ConfigurationError(f"@handle: name={name!r}; the method has the name {kept!r}")
         function._handles = (*accepts, *more)  # type: ignore[attr-defined]
+        function._handles_as = name or kept  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -124,18 +134,43 @@ def handlers_in(owner: type | object) -> Iterator[Handler]:
         ['Desk.note']
     """
     cls = owner if isinstance(owner, type) else type(owner)
-    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
-    for name in names:
-        accepts = _accepted(cls, name)
-        if not accepts:
-            continue
+    for name, kept, accepts in _methods(cls):
         function = inspect.getattr_static(cls, name)
         if owner is cls and not isinstance(function, staticmethod | classmethod):
             call = _on_new(cls, function)
         else:
             call = getattr(owner, name)
         ways = _ways(getattr(cls, name))
-        yield Handler(f"{cls.__name__}.{name}", accepts, call, *ways, _mismatch(owner, name))
+        yield Handler(f"{cls.__name__}.{kept}", accepts, call, *ways, _mismatch(owner, name))
+
+
+def method_named(cls: type, name: str) -> Any:
+    """Return the method of a class that is a handler of this name, or ``None``.
+
+    Args:
+        cls: the class.
+        name: the name of the method, or the one that `handle` was given.
+
+    Example:
+        >>> from happened import Event, handle
+        >>> from happened.handlers import method_named
+        >>> class Desk:
+        ...     @handle(Event, name="note")
+        ...     def write_down(self, event): ...
+        >>> method_named(Desk, "note") is Desk.write_down
+        True
+    """
+    found = (method for method, kept, _ in _methods(cls) if kept == name)
+    return inspect.getattr_static(cls, next(found, ""), None)
+
+
+def _methods(cls: type) -> Iterator[tuple[str, str, tuple[MessageRef, ...]]]:
+    """Each marked method, the name that it is kept under, and what it handles."""
+    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
+    for name in names:
+        accepts, kept = _accepted(cls, name)
+        if accepts:
+            yield name, kept or name, accepts
 
 
 def _marked(function: object) -> tuple[MessageRef, ...]:
@@ -144,14 +179,23 @@ def _marked(function: object) -> tuple[MessageRef, ...]:
     return found
 
 
-def _accepted(cls: type, name: str) -> tuple[MessageRef, ...]:
-    """What a method handles: a method that overrides it handles the same, ``None`` nothing."""
+def _name_of(function: object) -> str | None:
+    inner = getattr(function, "__func__", None)
+    found: str | None = getattr(function, "_handles_as", getattr(inner, "_handles_as", None))
+    return found
+
+
+def _accepted(cls: type, name: str) -> tuple[tuple[MessageRef, ...], str | None]:
+    """What a method handles, and its kept name.
+
+    A method that overrides it handles the same, under the same name; ``None`` handles nothing.
+    """
     for base in cls.__mro__:
         if name in vars(base):
             member = vars(base)[name]
             if member is None or _marked(member):
-                return _marked(member)
-    return ()
+                return _marked(member), _name_of(member)
+    return (), None
 
 
 def _ways(function: Callable[..., Any]) -> tuple[bool, bool]:

@@ -68,7 +68,7 @@ def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
         coroutine.close()
         raise ConfigurationError(
             f"{name} is async, and an event loop is running here already; use "
-            "`await domain.aprocess(...)`"
+            "`await domain.aprocess(...)`, or `await asyncio.to_thread(...)` for any other call"
         )
     if loop is None or not loop.is_running():
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from traceback import format_exception_only
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import pydantic
@@ -173,6 +174,17 @@ class Message(BaseModel, metaclass=FrozenMeta):
             )
         except pydantic.ValidationError as error:
             reason = str(validation_error(error, cls.__name__))
+            if not data:
+                reason = (
+                    "what is stored of it is damaged: it has no data, or its time or its headers "
+                    "cannot be read; mend its row, or discard the message"
+                )
+            raise MessageError(reason, message_id=metadata.id, type=metadata.type) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            said = "".join(format_exception_only(error)).strip()
+            reason = f"{cls.__name__} failed while its data were checked: {said}"
             raise MessageError(reason, message_id=metadata.id, type=metadata.type) from error
         _set_metadata(message, metadata)
         return message
@@ -185,14 +197,9 @@ class Message(BaseModel, metaclass=FrozenMeta):
 
     def _place(self, stream: str, position: int | None) -> None:
         """Complete the metadata: the stream, the place in it, and the origin of the chain."""
-        known = self._metadata
-        _set_metadata(
-            self,
-            _new_tuple(
-                Metadata,
-                (*known[:4], stream, position, None, *known[7:9], known[9] or stream, known[10]),
-            ),
-        )
+        id, kind, version, moment, _, _, _, correlation, causation, origin, known = self._metadata
+        place = (stream, position, None, correlation, causation, origin or stream, known)
+        _set_metadata(self, _new_tuple(Metadata, (id, kind, version, moment, *place)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold; metadata are not among them.

@@ -189,6 +189,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
     _reserved_names: ClassVar[frozenset[str]] = frozenset()
     _identity_field: ClassVar[str] = "id"
     _associations: ClassVar[tuple[str, ...]] = ()
+    _is_plain: ClassVar[bool] = True
     _containers: ClassVar[tuple[str, ...]] = ()
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
 
@@ -248,11 +249,14 @@ class Entity(BaseModel, metaclass=ModelMeta):
         )
         for name in cls._associations:
             check_association(f"{cls.__name__}.{name}", cls.model_fields[name])
+        cls._is_plain = not (cls._containers or cls._associations or cls._invariants)
 
     def model_post_init(self, context: Any, /) -> None:
         """Own the entities in it, and check the invariants."""
         _set_owner(self, None)
         _set_pending(self, False)
+        if self._is_plain:
+            return
         for name in self._containers:
             self._hold(name)
         for name in self._associations:
@@ -329,7 +333,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
         before = self.__dict__
         exchange = Exchange(self, name) if name in self._associations else None
         contained = before[name] if name in self._containers else None
-        items: Any = copy.copy(contained)
+        items: Any = None if contained is None else copy.copy(contained)
         try:
             self.__pydantic_validator__.validate_assignment(self, name, value)
             if exchange is not None:
@@ -386,11 +390,11 @@ class Entity(BaseModel, metaclass=ModelMeta):
         while changed is not None:
             if changed._pending:
                 return
-            path.append(changed)
+            if changed._invariants:
+                path.append(changed)
             changed = changed._owner
         for each in (*self._parts(), *path) if with_parts else path:
-            if each._invariants:
-                check(each, each._invariants)
+            check(each, each._invariants)
 
     def _parts(self) -> "Iterator[Entity]":
         """The entities in it, and those in them."""

@@ -5,13 +5,19 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Coroutine, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any
 
 from happened.dispatcher import raise_failures
 from happened.elements import Reaction
-from happened.errors import ConcurrencyError, ConfigurationError, HappenedError, StorageError
+from happened.errors import (
+    ConcurrencyError,
+    ConfigurationError,
+    HappenedError,
+    StorageError,
+    note_committed,
+)
 from happened.faults import at
 from happened.hooks import Observer, Step
 from happened.messages import Command, Event, Message
@@ -46,7 +52,11 @@ class _Run:
         self.failures: list[Exception] = []
 
     def __enter__(self) -> "_Run":
-        self.token = _current_run.set(self)
+        try:
+            self.token = _current_run.set(self)
+        except BaseException:  # an interrupt, after it was set
+            self.finished = True
+            raise
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -56,7 +66,10 @@ class _Run:
         finally:
             self.finished = True
             leave(_current_run, self.token)
+        if error is not None:
+            note_committed(error, committed=False)
         if self.failures:
+            note_committed(*self.failures, committed=True)
             self._raise(error)
 
     def _dispatch(self) -> None:
@@ -70,10 +83,11 @@ class _Run:
                     processor._call(reaction, event, self, settle=stored)
                     at("dispatch: after a handler")
                 except Exception as error:  # noqa: BLE001  a failure must not stop the others
-                    error.add_note(
-                        f"raised by event handler {reaction.handler.name} for "
-                        f"{type(event).__name__}; the event stays recorded"
-                    )
+                    with suppress(Exception):  # it may be one that cannot be changed
+                        error.add_note(
+                            f"raised by event handler {reaction.handler.name} for "
+                            f"{type(event).__name__}; the event stays recorded"
+                        )
                     self.failures.append(error)
                     if stored and not self._is_cut_off(error):
                         self._keep(reaction, event, error)
@@ -182,6 +196,7 @@ class Processor:
             return command._metadata.id
         outer = current_unit_of_work.get()
         if outer is not None and outer is self._open() and outer.transaction.locking:
+            outer.refused = True
             raise HappenedError(
                 f"{type(command).__name__} cannot be processed here: the unit of work around it "
                 "has written to the database already, or writes through a connection of yours, and "
@@ -246,16 +261,17 @@ class Processor:
     @contextmanager
     def _entered(self, transaction: Transaction) -> Generator[UnitOfWork]:
         """The current unit of work of a block, committed at its end."""
-        unit = self.unit_in(transaction)
-        token = current_unit_of_work.set(unit)
+        unit, token = self.unit_in(transaction), None
         try:
+            token = current_unit_of_work.set(unit)
             yield unit
             unit.commit()
         except BaseException:
             unit.rollback()
             raise
         finally:
-            leave(current_unit_of_work, token)
+            if token is not None:
+                leave(current_unit_of_work, token)
         if self._observers:
             self._tell_persisted(unit, None, None)
 
@@ -279,9 +295,10 @@ class Processor:
             HappenedError: the handler called ``sys.exit``, or raised what is no `Exception`.
             Exception: what the handler raised, or why what it did cannot be stored.
         """
-        trace = current_trace.set(message._metadata)
-        token = current_unit_of_work.set(unit)
-        try:
+        trace = token = None
+        try:  # what is set is set in here: an interrupt may come at any moment
+            trace = current_trace.set(message._metadata)
+            token = current_unit_of_work.set(unit)
             self._handle(reaction, message)
             unit.flush()
         except BaseException as error:
@@ -292,8 +309,11 @@ class Processor:
             did = "called sys.exit" if isinstance(error, SystemExit) else f"raised {error!r}"
             raise HappenedError(f"{reaction.handler.name} {did}") from error
         finally:
-            current_unit_of_work.reset(token)
-            current_trace.reset(trace)
+            if trace is None or token is None:
+                _forget()
+            else:
+                current_unit_of_work.reset(token)
+                current_trace.reset(trace)
 
     def committed(self, unit: UnitOfWork, reaction: Reaction, message: Message) -> None:
         """Take note that a unit of work of `run_in` was committed, and dispatch what it raised.
@@ -357,21 +377,27 @@ class Processor:
 
     def _once(self, reaction: Reaction, message: Message, run: _Run, *, settle: bool) -> Any:
         unit = UnitOfWork(self.storage, self._claims)
-        trace = current_trace.set(message._metadata)
-        token = current_unit_of_work.set(unit)
-        try:
+        trace = token = None
+        try:  # what is set is set in here: an interrupt may come at any moment
+            trace = current_trace.set(message._metadata)
+            token = current_unit_of_work.set(unit)
             if settle:
                 unit.transaction.settle(reaction.handler.name, message._metadata.id)
             result = self._handle(reaction, message)
-            self._raised(unit.commit(), run)
+            raised = unit.commit()
+            if raised:
+                self._raised(raised, run)
             run.commits += 1
         except BaseException as error:
             unit.rollback()
             self._failed(reaction, message, error)
             raise
         finally:
-            current_unit_of_work.reset(token)
-            current_trace.reset(trace)
+            if trace is None or token is None:
+                _forget()
+            else:
+                current_unit_of_work.reset(token)
+                current_trace.reset(trace)
         if self._observers:
             self._tell_persisted(unit, message, reaction.handler.name)
             self._tell(Step(kind="handled", message=message, handler=reaction.handler.name))
@@ -415,6 +441,12 @@ class Processor:
                     events=tuple(events),
                 )
             )
+
+
+def _forget() -> None:
+    """Leave nothing set, after an interrupt; whoever is further out gives back what was there."""
+    current_unit_of_work.set(None)
+    current_trace.set(None)
 
 
 def is_interrupt(error: BaseException) -> bool:

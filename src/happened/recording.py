@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from happened.diagrams import causation_diagram, senders, sequence_diagram
 from happened.domain import Domain
-from happened.handlers import handler
+from happened.handlers import handler, method_named
 from happened.hooks import Step
 from happened.messages import Command, Event, Message
 from happened.registry import Registry
@@ -173,8 +173,9 @@ def _code_of(registry: Registry | None, name: str) -> CodeType | None:
         if element.kind not in ("command handler", "event handler"):
             continue
         if isinstance(target, type):
-            found = inspect.getattr_static(target, method, None) if element.title == owner else None
-        elif handler(target, element.messages).name == name:
+            if element.subscription == owner:
+                found = method_named(target, method)
+        elif name in (element.name, handler(target, element.messages).name):
             found = target if inspect.isroutine(target) else type(target).__call__
         code = getattr(inspect.unwrap(found), "__code__", None) if found else None
         if isinstance(code, CodeType):

@@ -79,10 +79,6 @@ class Registry:
                 f"{place}: version={element.version!r}; versions are whole numbers from 1"
             )
         _check_options(element, place)
-        if not (element.name is None or (isinstance(element.name, str) and element.name)):
-            raise ConfigurationError(
-                f"{place}: name={element.name!r}; the name of a message is text"
-            )
         self.elements.append(element)
         self.resolved = False
         return target
@@ -218,7 +214,14 @@ class Registry:
 
 
 def _check_options(element: Element, place: str) -> None:
-    retries, backoff = element.retries, element.backoff
+    retries, backoff, name = element.retries, element.backoff, element.name
+    if element.kind in ("command handler", "event handler"):
+        if not (name is None or (isinstance(name, str) and name.isidentifier())):
+            raise ConfigurationError(
+                f"{place}: name={name!r}; the name of a handler is one word, as that of a class is"
+            )
+    elif not (name is None or (isinstance(name, str) and name)):
+        raise ConfigurationError(f"{place}: name={name!r}; the name of a message is text")
     if not (retries is None or (type(retries) is int and retries >= 0)):
         raise ConfigurationError(
             f"{place}: retries={retries!r}; retries are a whole number, 0 for none"

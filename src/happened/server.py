@@ -26,6 +26,8 @@ QUIET: Final = 0.005
 BUSY: Final = 0.1
 """Messages are numbered once no news came for so long, and at least so often, in seconds."""
 TURN: Final = 1.0
+SUBSCRIBE: Final = 60.0
+"""How often checkpoints are made that are not there, in seconds: the tables may be new ones."""
 
 _log = logging.getLogger("happened.server")
 logging.getLogger("happened").addHandler(logging.NullHandler())  # silent unless configured
@@ -90,7 +92,7 @@ class Server:
         self._news = 0
         self._at_work = 0
         self._is_known = self._is_unsettled = False
-        self._reached = self._numbered = 0.0
+        self._reached = self._numbered = self._subscribe_at = 0.0
 
     def start(self) -> None:
         """Begin to deliver, in threads of its own, and return at once."""
@@ -119,7 +121,10 @@ class Server:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads)
-        _log.info("stopped" if ended else "stopped while handlers were running")
+        if ended:
+            _log.info("stopped")
+        else:
+            _log.warning("stopped while handlers were running")
         return ended
 
     @property
@@ -167,12 +172,15 @@ class Server:
 
     def _look(self) -> None:
         """Wait for news, or until it is time to look anyway; see that messages are numbered."""
-        if not self._is_known:
+        if time.monotonic() >= self._subscribe_at:
             for each in self.subscriptions:
                 each.subscribe(self.storage)
-            self._is_known = self._is_unsettled = True
             self._reached = time.monotonic()
-            _log.info("ready", extra={"storage": self.storage.url})
+            self._subscribe_at = self._reached + SUBSCRIBE
+            self._is_unsettled = True
+            if not self._is_known:
+                self._is_known = True
+                _log.info("ready", extra={"storage": self.storage.url})
             return
         if self._is_unsettled:
             # Who committed has numbered already, most of the time: there is no hurry.
@@ -205,12 +213,12 @@ class Server:
                     return
 
     def _deliver(self, deliverer: Deliverer, turns: deque[Subscription]) -> bool:
-        """Go once through all subscriptions; whether there was anything to do.
+        """Go once through all subscriptions; whether there was more to do than that.
 
         One with much to do keeps a worker for a while only; after a failure, it is the next one's
-        turn.
+        turn. What handlers commit here is news to the thread that waits.
         """
-        batches = 0
+        batches, more = 0, False
         for _ in range(len(turns)):
             subscription = turns[0]
             turns.rotate(-1)
@@ -225,13 +233,15 @@ class Server:
                 with self._changing:
                     self.handled[subscription.name] += count
                 if time.monotonic() >= end:
+                    more = True
                     break
-        return batches > 0
+        return more
 
     def _lost(self, error: Exception, pause: float) -> float:
         """Tell what went wrong outside of handlers; return how long to wait before the next try."""
         pause = min(LONGEST_PAUSE, pause * 2 or 0.05)
         if isinstance(error, StorageError):
+            self._subscribe_at = 0.0  # it may come back empty
             told = {"reason": str(error), "next_try": pause}
             _log.warning("the storage cannot be reached", extra=told)
         else:

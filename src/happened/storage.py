@@ -361,13 +361,15 @@ class Transaction(Protocol):
             StorageError: the storage cannot be reached.
         """
 
-    def find_message(self, id: str) -> StoredMessage | None:
-        """Return a message by its id, or ``None``; it may have no global position yet.
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
+        """Return the message at a position of a stream, or ``None``.
 
-        A transaction that holds a connection reads it there, and needs no second one.
+        It may have no global position yet. A transaction that holds a connection reads it there,
+        and needs no second one.
 
         Args:
-            id: its id.
+            stream: the name of the stream, ``"order-7"``.
+            position: its place in the stream, from 0.
 
         Raises:
             StorageError: the storage cannot be reached.
@@ -572,8 +574,22 @@ class Storage(Protocol):
             StorageError: the storage cannot be reached.
         """
 
-    def find_message(self, id: str) -> StoredMessage | None:
-        """Return a message by its id, or ``None``.
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
+        """Return the message at a position of a stream, with its global position, or ``None``.
+
+        Args:
+            stream: the name of the stream, ``"order-7"``.
+            position: its place in the stream, from 0.
+
+        Raises:
+            StorageError: the storage cannot be reached.
+        """
+
+    def find_message_by_id(self, id: str) -> StoredMessage | None:
+        """Return a message of which nothing but the id is known, or ``None``.
+
+        A storage need not keep an index of ids, which each commit would have to write: it may look
+        through all messages, the newest first.
 
         Args:
             id: its id.

@@ -7,7 +7,6 @@ in order; the checkpoint is committed together with what the handlers wrote.
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,11 +18,10 @@ from happened.errors import (
     HappenedError,
     MessageError,
     StorageError,
-    ValidationError,
 )
 from happened.faults import at
 from happened.messages import Command, Event, Message
-from happened.processing import Processor, failed, is_interrupt
+from happened.processing import Processor, failed, in_a_line, is_interrupt
 from happened.registry import Registry
 from happened.storage import Claim, Delivery, Storage, StoredMessage, Transaction
 from happened.unit_of_work import UnitOfWork
@@ -36,7 +34,7 @@ LONGEST_WAIT: Final = 300.0
 BATCH: Final = 100
 BATCH_TIME: Final = 1.0  # after how long a batch takes on no more messages, in seconds
 CONFLICTS: Final = 10
-BREAKS: Final = 3  # how often the storage may break off before that is the handler's failure
+BREAKS: Final = 3  # how often the storage may break off, or refuse what a handler did
 
 
 @dataclass(slots=True)
@@ -163,6 +161,10 @@ class _Undone(Exception):  # noqa: N818 - not an error
     """What was done in a transaction cannot be kept; try again with one message at a time."""
 
 
+class _InTheWay(Exception):  # noqa: N818 - not an error
+    """What was done before in a transaction is in the way of a handler; call it in another one."""
+
+
 class _Done(NamedTuple):
     """A handler that was called, and waits for the commit."""
 
@@ -205,7 +207,8 @@ class Deliverer:
         self.registry = processor.registry
         self.stopping = stopping
         self.careful: dict[tuple[str, int], int] = {}
-        self.breaks: Counter[tuple[str, str]] = Counter()  # by handler and message id
+        self.apart: dict[tuple[str, int], str] = {}  # whose handlers get a transaction each
+        self.breaks: dict[tuple[str, str], list[str]] = {}  # why, by handler and message id
         self._batch = batch
         self._grace = grace
         self._failed = failed
@@ -267,9 +270,9 @@ class Deliverer:
             self._commit(work)
         except _Undone:
             return 0
-        except StorageError:
-            if work is not None and work.is_careful:
-                self.breaks[work.called] += 1
+        except StorageError as error:
+            if work is not None:
+                self._broken(work, error)
             raise
         finally:
             transaction.rollback()
@@ -297,19 +300,31 @@ class Deliverer:
             key: the subscription and the partition.
             messages: how many.
         """
-        self.careful[key] = max(messages, 1)
+        self.careful[key] = max(messages, self.careful.get(key, 1))
+
+    def _broken(self, work: "_Work", error: Exception) -> None:
+        """Hold it against the handler, if it was called with care; else be careful from now on."""
+        if work.is_careful:
+            self.breaks.setdefault(work.called, []).append(in_a_line(error))
+        else:
+            self.be_careful(work.key, work.size)
 
     def _commit(self, work: "_Work") -> None:
+        """Commit; what is refused is done again in smaller parts, to find out whose fault it is."""
         at("delivery: before the commit")
         try:
             work.transaction.commit()
-        except (ConcurrencyError, ValidationError) as error:
-            self.be_careful(work.key, len(work.messages))
+        except ConcurrencyError as error:
+            self.be_careful(work.key, work.size)
             raise _Undone from error
-        except StorageError as error:
-            if work.is_careful:  # what it refuses was refused before, see `_Work._undo`
+        except Exception as error:
+            if work.is_careful and len(work.done) > 1:
+                self.be_careful(work.key, len(work.done))
+                self.apart[work.key] = work.called[1]
+            elif work.is_careful and isinstance(error, StorageError):
                 raise
-            self.be_careful(work.key, len(work.messages))
+            else:
+                self._broken(work, error)
             raise _Undone from error
         if work.key in self.careful:
             self.careful[work.key] -= 1
@@ -334,12 +349,18 @@ class _Work:
         self.end = time.monotonic() + BATCH_TIME
         self.key = (subscription.name, claim.checkpoint.partition)
         self.called = ("", "")  # the last handler, and the id of its message
-        self.is_careful = bool(claim.due) or self.key in deliverer.careful
+        self.is_careful = self.key in deliverer.careful
+        self.apart = deliverer.apart.pop(self.key, "")
         self.aside: list[tuple[Delivery, Exception]] = []
         self.messages: Sequence[StoredMessage] = ()
         self.blocked = set(claim.blocked)
         self.done: list[_Done] = []
         self.count = 0
+
+    @property
+    def size(self) -> int:
+        """How many messages it is about."""
+        return len(self.messages) or min(len(self.claim.due), BATCH)
 
     # ------------------------------------------------------------------- new messages
 
@@ -373,7 +394,7 @@ class _Work:
         if (kind is not None and not reactions) or self.subscription.name in claims:
             return
         self.count += 1
-        if metadata.stream in self.blocked:
+        if metadata.stream in self.blocked or metadata.id == self.apart:
             self._hold(stored, reactions)
             return
         try:
@@ -382,22 +403,29 @@ class _Work:
             self._put_aside(self._delivery(stored, None), None, error)
             return
         for reaction in reactions:
+            if self.is_careful and self.transaction.locking:  # two may wait for each other
+                self._hold(stored, [reaction])
+                continue
             mark = self.transaction.savepoint(sure=self.is_careful)
             try:
                 self._call(reaction, message, mark)
+            except _InTheWay as error:
+                self._undo(mark, error)
+                self._hold(stored, [reaction])
             except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure
                 self._undo(mark, error)
                 self._put_aside(self._delivery(stored, reaction), reaction, error)
 
     def _call(self, reaction: Reaction, message: Message, mark: object) -> None:
-        """Call a handler; if it was to be careful, again after a conflict."""
-        conflicts = CONFLICTS if self.is_careful else 0
+        """Call a handler; if it was to be careful, or waited, again after a conflict."""
+        conflicts = CONFLICTS if self.is_careful or self.claim.due else 0
         self.called = (reaction.handler.name, message._metadata.id)
-        if self.deliverer.breaks[self.called] >= BREAKS:
-            del self.deliverer.breaks[self.called]
+        breaks = self.deliverer.breaks
+        if breaks and len(breaks.get(self.called, ())) >= BREAKS:
             raise HappenedError(
-                f"the storage broke off {BREAKS} times while {reaction.handler.name} was at work; "
-                "does it take longer than the storage waits?"
+                f"{BREAKS} times {reaction.handler.name} was called, and the storage broke off "
+                "(does it take longer than the storage waits?) or refused to commit what it did; "
+                f"the last time: {breaks.pop(self.called)[-1]}"
             )
         while True:
             unit = self.deliverer.processor.unit_in(self.transaction)
@@ -407,14 +435,23 @@ class _Work:
                 at("delivery: after a handler")
                 if self.is_careful:
                     self.transaction.flush()
-            except ConcurrencyError as error:
-                if conflicts <= 0:
+                if unit.refused and self._has_company:
+                    raise _InTheWay
+            except Exception as error:
+                if unit.refused and self._has_company:
+                    raise _InTheWay from error
+                if conflicts <= 0 or not isinstance(error, ConcurrencyError):
                     raise
                 conflicts -= 1
                 self._undo(mark, error)
             else:
                 self.done.append(_Done(unit, reaction, message))
                 return
+
+    @property
+    def _has_company(self) -> bool:
+        """Whether this transaction did anything before the handler that was called last."""
+        return self.count > 1 or bool(self.done or self.aside)
 
     def _undo(self, mark: object, error: Exception) -> None:
         """Forget what a handler wrote before it failed.
@@ -424,7 +461,7 @@ class _Work:
         """
         is_in_doubt = isinstance(error, StorageError) and not self.is_careful
         if is_in_doubt or not self.transaction.restore(mark):
-            self.deliverer.be_careful(self.key, len(self.messages))
+            self.deliverer.be_careful(self.key, self.size)
             raise _Undone from error
 
     # ------------------------------------------------------------------- what waits
@@ -435,26 +472,26 @@ class _Work:
         for delivery in self.claim.due[:limit]:
             if self.count and self._is_over():
                 break
-            if not (delivery.blocks and delivery.stream in stuck):
-                aside = len(self.aside)
-                self.retry(delivery)
-                if len(self.aside) > aside:
-                    stuck.add(delivery.stream)
+            is_behind = delivery.blocks and delivery.stream in stuck
+            if not is_behind and not self.retry(delivery):
+                stuck.add(delivery.stream)
 
-    def retry(self, delivery: Delivery) -> None:
-        """Handle a message that was put aside."""
+    def retry(self, delivery: Delivery) -> bool:
+        """Handle a message that was put aside; whether nothing of it waits any longer."""
         self.count += 1
-        stored = self.transaction.find_message(delivery.message_id)
+        place = delivery.stream, delivery.position
+        stored = self.transaction.find_message(*place)
         if stored is not None and stored.metadata.global_position is None:
-            stored = self.deliverer.storage.find_message(delivery.message_id)
-        if stored is None:
+            stored = self.deliverer.storage.find_message(*place)
+        if stored is None or stored.metadata.id != delivery.message_id:  # somebody deleted it
             self.transaction.settle(delivery.handler, delivery.message_id)
-            return
+            return True
+        is_done = True
         reaction = next(
             (each for each in self.subscription.reactions if each.handler.name == delivery.handler),
             None,
         )
-        mark = self.transaction.savepoint(sure=True)
+        mark = self.transaction.savepoint(sure=self.is_careful)
         try:
             message = self.deliverer.registry.restore(stored.metadata, stored.data)
             takers = [
@@ -468,14 +505,26 @@ class _Work:
                 for each in takers:
                     if each.handler.name not in stored.claims:
                         self.transaction.defer(self._delivery(stored, each))
+                        is_done = False
             elif reaction is None:  # that of a newer release, perhaps
-                raise HappenedError(f"{self.subscription.name} has no handler {delivery.handler}")
+                method = delivery.handler.rpartition(".")[2]
+                raise HappenedError(
+                    f"{self.subscription.name} has no handler {delivery.handler}; if its method "
+                    f"has another name now, give it @handle(..., name={method!r}), and retry"
+                )
+        except _InTheWay as error:  # it stays due
+            self._undo(mark, error)
+            self.count -= 1
+            return False
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure
             self._undo(mark, error)
             self._put_aside(delivery, reaction, error)
+            is_done = False
         self.transaction.settle(delivery.handler, delivery.message_id)  # if it still waits
+        return is_done
 
     def _hold(self, stored: StoredMessage, reactions: Sequence[Reaction]) -> None:
+        self.blocked.add(stored.metadata.stream or "")
         for reaction in reactions or (None,):
             self.transaction.defer(self._delivery(stored, reaction))
 

@@ -1,7 +1,7 @@
 """Layer 1. Tracing: which message is being handled now, and so what a new message is part of."""
 
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import NamedTuple, TypeVar
 
@@ -97,5 +97,7 @@ def leave(variable: ContextVar[_T], token: Token[_T]) -> None:
         >>> color.get()
         'red'
     """
-    with suppress(ValueError):
+    try:  # noqa: SIM105 - a block costs nothing, `suppress` half a microsecond a message
         variable.reset(token)
+    except ValueError:
+        pass

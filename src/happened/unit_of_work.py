@@ -36,6 +36,7 @@ class UnitOfWork:
         transaction: its transaction.
         finished: whether it was committed or rolled back, and takes nothing any more.
         spoiled: whether a block inside it failed, so that it may not be committed.
+        refused: whether a command was not processed in it, because of what its transaction locks.
         persisted: after the commit, each aggregate with the events that it raised.
 
     Example:
@@ -55,7 +56,7 @@ class UnitOfWork:
 
     __slots__ = (
         *("_changed", "_claims", "_instead", "_removed", "_seen", "_sent", "_written"),
-        *("finished", "persisted", "spoiled", "storage", "transaction"),
+        *("finished", "persisted", "refused", "spoiled", "storage", "transaction"),
     )
 
     def __init__(
@@ -67,7 +68,7 @@ class UnitOfWork:
         instead: Mapping[str, str] | None = None,
     ) -> None:
         self.storage = storage
-        self.finished = self.spoiled = False
+        self.finished = self.spoiled = self.refused = False
         self.persisted: list[tuple[Aggregate, list[Event]]] = []
         self.transaction = storage.begin() if transaction is None else transaction
         self._claims = claims
@@ -123,7 +124,8 @@ class UnitOfWork:
         if seen is not aggregate and seen is not None:
             self._refuse_two(key, aggregate, seen)
         self._seen[key] = self._changed[key] = aggregate
-        self._removed.discard(key)
+        if self._removed:
+            self._removed.discard(key)
 
     def remove(self, aggregate: Aggregate) -> None:
         """Remove an aggregate at the commit; the events that it raised are persisted.
@@ -275,15 +277,15 @@ class UnitOfWork:
 
     def _write(self) -> None:
         """Write what was added and removed so far, so that queries take it into account."""
-        written = self._written
+        written, removed = self._written, self._removed
         for key, aggregate in self._changed.items():
             expected = aggregate._version
             document = None
-            if key not in self._removed:
+            if not removed or key not in removed:
                 position = aggregate._next_position + len(aggregate._events)
                 data = aggregate._to_document()
                 document = _new_tuple(Document, (key[1], expected + 1, position, data))
-            if key in written:
+            if written and key in written:
                 before = written[key]
                 if before == document:
                     continue

@@ -18,7 +18,7 @@ def wait_for(
     storage: Storage,
     subscriptions: Sequence[Subscription],
     registry: Registry,
-    id: str,
+    message: Message | str,
     *,
     handler: str | None,
     timeout: float,
@@ -29,7 +29,7 @@ def wait_for(
         storage: where the message is.
         subscriptions: all of the domain.
         registry: says what the message is.
-        id: the id of the message.
+        message: the message, or its id.
         handler: the name of the subscription to wait for; ``None`` for all that take the message.
         timeout: how long to wait at most, in seconds.
 
@@ -39,13 +39,15 @@ def wait_for(
         TimeoutError: it was not stored in time, or not handled.
         StorageError: the storage cannot be reached.
     """
+    id = message if isinstance(message, str) else message._metadata.id
     end = time.monotonic() + timeout
     pause = 0.001
     while True:
-        stored = storage.find_message(id)
+        stored = _stored(storage, message)
         late = f"the message {id} is not stored" if stored is None else ""
         if stored is not None:
-            kind = type(registry.restore(stored.metadata, stored.data))
+            message = registry.restore(stored.metadata, stored.data)
+            kind = type(message)
             takers = _takers(subscriptions, kind, stored, handler)
             late = _unhandled(storage, takers, kind, stored)
         if not late:
@@ -54,6 +56,17 @@ def wait_for(
             raise TimeoutError(f"{late}, after {timeout:g} s; is a server running?")
         time.sleep(pause)
         pause = min(pause * 2, 0.02)
+
+
+def _stored(storage: Storage, message: Message | str) -> StoredMessage | None:
+    """A message as it is stored; at its place there may be another one, or none."""
+    if isinstance(message, str):
+        return storage.find_message_by_id(message)
+    metadata = message._metadata
+    if metadata.position is None:
+        return None
+    stored = storage.find_message(metadata.stream or "", metadata.position)
+    return stored if stored is not None and stored.metadata.id == metadata.id else None
 
 
 def _takers(

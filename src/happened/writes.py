@@ -184,15 +184,9 @@ def delivery_of(handler: str, metadata: Metadata, state: DeliveryState) -> Deliv
         >>> delivery_of("Stock.reduce", Event()._metadata, "held").subscription
         'Stock'
     """
+    id, place, stream = metadata.id, metadata.position or 0, metadata.stream or ""
     return Delivery(
-        handler=handler,
-        subscription=handler.partition(".")[0],
-        message_id=metadata.id,
-        stream=metadata.stream or "",
-        position=metadata.position or 0,
-        state=state,
-        attempts=0,
-        due=datetime.now(UTC),
+        handler, handler.partition(".")[0], id, stream, place, state, 0, datetime.now(UTC)
     )
 
 

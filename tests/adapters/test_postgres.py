@@ -6,20 +6,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import psycopg
 import pytest
 import sqlalchemy
+from psycopg.rows import dict_row
 from sqlalchemy.orm import Session
 
 from happened import ConcurrencyError, ConfigurationError, StorageError, ValidationError
 from happened.adapters.postgres import SCHEMA_VERSION, PostgresStorage
 from happened.adapters.postgres_query import selection
 from happened.query import Criteria, Filter
-from happened.storage import Checkpoint, Collection, open_storage
+from happened.storage import Checkpoint, Collection, Delivery, open_storage
 from happened.testing.storage_contract.actions import (
     append,
     document,
@@ -31,6 +33,7 @@ from happened.testing.storage_contract.actions import (
 )
 from tests.storages import discard, postgres
 
+MOMENT = datetime(2026, 12, 24, tzinfo=UTC)
 BOOKS = [Collection("book", ("isbn",), "Book", ("shelf",))]
 
 
@@ -409,6 +412,55 @@ def test_a_row_of_each_is_committed_in_one_call(
     assert found(storage, "stock") == ["s1"]
 
 
+@pytest.mark.parametrize("setting", ["-c datestyle=German", "-c client_encoding=LATIN1"])
+def test_what_a_role_or_a_database_begins_with_does_not_matter(
+    storage: PostgresStorage, url: str, setting: str
+) -> None:
+    prepare(storage, BOOKS)
+    other = PostgresStorage(f"{url}&options={quote(setting)}")
+    told = message("book-b1", 0, '{"title":"Заметки ☕"}'.encode())
+    append(other, told)
+    (read,) = other.read("book-b1")
+    assert (read.data, read.metadata.timestamp) == (told.data, told.metadata.timestamp)
+    other.close()
+
+
+def test_what_a_handler_makes_of_its_connection_ends_with_its_transaction(url: str) -> None:
+    storage = PostgresStorage(f"{url}&pool_size=1")
+    prepare(storage, BOOKS)
+    transaction = storage.begin()
+    transaction.connection.row_factory = dict_row
+    transaction.rollback()
+    append(storage, message("book-b1", 0))
+    assert [each.metadata.position for each in storage.read("book-b1")] == [0]
+    storage.close()
+
+
+def test_what_waits_is_read_once_however_many_messages_are_claimed(
+    storage: PostgresStorage, plain: psycopg.Connection[Any]
+) -> None:
+    prepare(storage, BOOKS)
+    storage.subscribe("Stock")
+    told = [message("book-b1", place) for place in range(5)]
+    append(storage, *told)
+    storage.number()
+    transaction = storage.begin()
+    dead = Delivery("Stock.take", "Stock", told[0].metadata.id, "book-b1", 0, "dead", 1, MOMENT)
+    transaction.defer(dead)
+    transaction.commit()
+    rows = plain.execute(
+        "SELECT waiting IS NULL, (message).position"
+        " FROM claim_partition('Stock', NULL, now(), now(), 10, NULL)"
+    ).fetchall()
+    assert rows == [(False, None), *((True, place) for place in range(5))]
+    transaction = storage.begin()
+    claim = transaction.claim("Stock", None, MOMENT, limit=10)
+    transaction.rollback()
+    assert claim is not None
+    assert claim.blocked == {"book-b1"}
+    assert [each.metadata.position for each in claim.messages] == [0, 1, 2, 3, 4]
+
+
 def test_a_handler_that_takes_too_long_loses_its_partition(url: str) -> None:
     storage = PostgresStorage(f"{url}&handler_timeout=1")
     append(storage, message("book-b1", 0))
@@ -511,3 +563,30 @@ def test_an_interrupt_keeps_no_connection(url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     assert storage._connections._taken == 0
     storage.close()
+
+
+# ------------------------------------------------------------------- forks
+
+
+def test_a_process_that_was_forked_hears_of_commits_and_takes_none_from_its_parent(
+    storage: PostgresStorage,
+) -> None:
+    storage.create()
+    while storage.wait(0.3):
+        pass  # from here on, the parent's connection listens
+    hears, ready = os.pipe()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            while storage.wait(0.3):
+                pass
+            os.write(ready, b"1")
+            assert storage.wait(30)
+            status = 0
+        finally:
+            os._exit(status)
+    os.read(hears, 1)
+    append(storage, message("book-b1", 0))
+    assert os.waitpid(child, 0)[1] == 0
+    assert storage.wait(30)

@@ -6,8 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from sqlalchemy import orm
 from happened import ConcurrencyError, ConfigurationError, StorageError, ValidationError
 from happened.adapters.sqlite import SQLiteStorage
 from happened.adapters.sqlite_query import selection
-from happened.adapters.sqlite_transaction import _UNREAD, _WAITING
+from happened.adapters.sqlite_transaction import _UNREAD, _WAITING, MESSAGES, SQLiteTransaction
 from happened.query import Criteria, Filter
-from happened.storage import Collection, Document, open_storage
+from happened.storage import Checkpoint, Collection, Document, open_storage
+from happened.streams import PARTITIONS, partition
 from happened.testing.storage_contract.actions import append, document, found, load, message, save
+from happened.writes import delivery_of
 
 
 @pytest.fixture
@@ -146,6 +149,52 @@ def test_text_with_nul_is_refused(storage: SQLiteStorage) -> None:
     with pytest.raises(ValidationError, match="NUL"):
         save(storage, "book", document("b1", data=b'{"title":"a\\u0000b"}'))
     save(storage, "book", document("b1", data=b'{"title":"a\\\\u0000b"}'))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": "m\ud800"},
+        {"type": "Lent\ud800"},
+        {"stream": "book-\ud800"},
+        {"correlation_id": "c\ud800"},
+        {"causation_id": "c\ud800"},
+        {"origin_stream": "book-\ud800"},
+    ],
+)
+def test_a_message_with_a_lone_surrogate_is_refused(
+    storage: SQLiteStorage, changed: dict[str, Any]
+) -> None:
+    made = message("book-b1", 0)
+    with pytest.raises(ValidationError, match=r"\\ud800' has a lone surrogate, so it is no") as e:
+        append(storage, made._replace(metadata=made.metadata._replace(**changed)))
+    assert e.value.title == ("Lent\\ud800" if "type" in changed else made.metadata.type)
+    assert isinstance(e.value.__cause__, UnicodeEncodeError)
+    append(storage, made)
+
+
+def test_what_else_has_a_lone_surrogate_is_refused(storage: SQLiteStorage) -> None:
+    storage.prepare([Collection("book", (), "Book")])
+
+    def settle() -> None:
+        transaction = storage.begin()
+        transaction.settle("Log", "m\ud800")
+        transaction.commit()
+
+    uses: list[tuple[Callable[[], object], str]] = [
+        (lambda: save(storage, "book", document("b\ud800")), "Book"),
+        (lambda: append(storage, message("book-b1", 0)._replace(claims=("Log\ud800",))), ""),
+        (settle, ""),
+        (lambda: load(storage, "book", "b\ud800"), ""),
+        (lambda: storage.read("book-\ud800"), ""),
+        (lambda: storage.subscribe("Log\ud800"), ""),
+    ]
+    for use, title in uses:
+        with pytest.raises(ValidationError, match="has a lone surrogate") as e:
+            use()
+        assert e.value.title == title
+    assert found(storage, "book") == []
+    save(storage, "book", document("b1"))
 
 
 # ------------------------------------------------------------------- errors
@@ -366,6 +415,256 @@ def test_connections_are_used_again(storage: SQLiteStorage) -> None:
         save(storage, "book", document(str(_)))
         found(storage, "book")
     assert len(storage._file._free) == 1
+
+
+def names(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+def test_factories_that_a_handler_sets_last_as_long_as_its_transaction(
+    storage: SQLiteStorage,
+) -> None:
+    save(storage, "book", document("b1"))
+    transaction = storage.begin()
+    connection = transaction.connection
+    connection.row_factory = names
+    assert connection.execute("SELECT 1 AS n").fetchone() == {"n": 1}
+    assert transaction.load("book", "b1") == document("b1")
+    connection.text_factory = bytes
+    transaction.commit()
+    transaction = storage.begin()
+    assert transaction.connection is connection
+    assert connection.execute("SELECT 'text'").fetchone() == ("text",)
+    transaction.rollback()
+    assert found(storage, "book") == ["b1"]
+
+
+class Interrupted(sqlite3.Connection):
+    """A connection that Ctrl-C meets once, right after a certain statement."""
+
+    after = ""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        cursor = super().execute(sql, parameters)
+        if sql == self.after:
+            self.after = ""
+            raise KeyboardInterrupt
+        return cursor
+
+
+def interrupted(path: object, after: str) -> Interrupted:
+    connection = sqlite3.connect(
+        str(path), isolation_level=None, check_same_thread=False, factory=Interrupted
+    )
+    connection.after = after
+    return connection
+
+
+def stored_by(storage: SQLiteStorage, path: Path) -> list[str]:
+    """What is stored, once others and this storage could write."""
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+    free = storage._file._free
+    assert len({id(each) for each in free}) == len(free)
+    assert not any(each.in_transaction for each in free)
+    save(storage, "book", document("last"))
+    return found(storage, "book")
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "COMMIT"])
+def test_after_an_interrupt_everybody_can_write(
+    storage: SQLiteStorage, path: Path, statement: str
+) -> None:
+    storage.create()
+    storage._file._free.append(interrupted(path, statement))
+    with pytest.raises(KeyboardInterrupt):
+        save(storage, "book", document("b1"))
+    storage._file._free.append(interrupted(path, statement))
+    with pytest.raises(KeyboardInterrupt):
+        storage.subscribe("Log")
+    is_stored = statement == "COMMIT"
+    assert stored_by(storage, path) == [*(["b1"] if is_stored else []), "last"]
+    assert bool(storage.checkpoints()) == is_stored
+
+
+@pytest.mark.parametrize("method", ["commit", "give", "tell"])
+def test_after_an_interrupt_of_a_commit_each_connection_is_free_once(
+    storage: SQLiteStorage, path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.create()
+    original, calls = getattr(storage._file, method), count()
+
+    def once(*arguments: Any) -> None:
+        original(*arguments)
+        if not next(calls):
+            raise KeyboardInterrupt
+
+    transaction = storage.begin()
+    transaction.save("book", document("b1"), expected=0)
+    monkeypatch.setattr(storage._file, method, once)
+    with pytest.raises(KeyboardInterrupt):
+        transaction.commit()
+    transaction.rollback()
+    assert stored_by(storage, path) == ["b1", "last"]
+
+
+def can_claim(storage: SQLiteStorage) -> bool:
+    transaction = storage.begin()
+    try:
+        return transaction.claim("Log", ["book"], datetime.now(UTC)) is not None
+    finally:
+        transaction.rollback()
+
+
+@pytest.mark.parametrize("statement", ["BEGIN EXCLUSIVE", "ROLLBACK", "search"])
+def test_after_an_interrupt_of_a_claim_other_processes_can_claim(
+    storage: SQLiteStorage, path: Path, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(storage, message("book-b1", 0))
+    storage.subscribe("Log")
+    partitions = storage._file.partitions
+    partitions._connections.append(interrupted(f"{path}-server", statement))
+    work, searches = SQLiteTransaction._work, count()
+
+    def search(self: SQLiteTransaction, *arguments: Any) -> Any:
+        if partitions.locked and statement == "search" and not next(searches):
+            raise KeyboardInterrupt
+        return work(self, *arguments)
+
+    monkeypatch.setattr(SQLiteTransaction, "_work", search)
+    with pytest.raises(KeyboardInterrupt):
+        can_claim(storage)
+    other = SQLiteStorage(storage.url)
+    assert can_claim(other)
+    assert can_claim(storage)
+    assert can_claim(other)
+    other.close()
+
+
+# ------------------------------------------------------------------- claims
+
+
+def neighbour(category: str, stream: str) -> str:
+    """A stream of a category in the partition of another stream."""
+    names = (f"{category}-{n}" for n in count())
+    return next(name for name in names if partition(name) == partition(stream))
+
+
+@pytest.fixture
+def interrupt_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have something done once, right after a claim has read something with a certain statement."""
+
+    def arrange(statement: str, parameter: str, do: Callable[[], None]) -> None:
+        rows, todo = SQLiteTransaction._rows, [do]
+
+        def interrupted(self: SQLiteTransaction, sql: str, parameters: Any = ()) -> list[Any]:
+            found = rows(self, sql, parameters)
+            claims = self._file.partitions.locked
+            if claims and sql.startswith(statement) and parameters[0] == parameter and todo:
+                todo.pop()()
+            return found
+
+        monkeypatch.setattr(SQLiteTransaction, "_rows", interrupted)
+
+    return arrange
+
+
+def test_what_is_retried_during_a_claim_still_holds_up_what_waits_behind_it(
+    storage: SQLiteStorage, interrupt_reading: Callable[..., None]
+) -> None:
+    first, second = message("book-b1", 0), message("book-b1", 1)
+    append(storage, first, second)
+    storage.subscribe("Log")
+    dead = delivery_of("Log", first.metadata, "held")._replace(state="dead")
+    aside = storage.begin()
+    aside.defer(dead)
+    aside.defer(delivery_of("Log", second.metadata, "held"))
+    aside.commit()
+
+    def retry() -> None:
+        other = storage.begin()
+        other.settle("Log", first.metadata.id)
+        other.defer(dead._replace(state="retrying"))
+        other.commit()
+
+    interrupt_reading(_WAITING, "Log", retry)
+    transaction = storage.begin()
+    claim = transaction.claim("Log", ["book"], datetime.now(UTC))
+    assert claim is not None
+    assert not claim.due
+    assert claim.blocked == {"book-b1"}
+    transaction.rollback()
+    transaction = storage.begin()
+    claim = transaction.claim("Log", ["book"], datetime.now(UTC))
+    assert claim is not None
+    assert [each.position for each in claim.due] == [0, 1]
+    transaction.rollback()
+
+
+def test_what_is_committed_while_several_categories_are_read_is_not_skipped(
+    storage: SQLiteStorage, interrupt_reading: Callable[..., None]
+) -> None:
+    pen = neighbour("pen", "book-b1")
+    append(storage, message(pen, 0))
+    storage.subscribe("Log")
+    interrupt_reading(
+        MESSAGES, "book", lambda: append(storage, message("book-b1", 0), message(pen, 1))
+    )
+    read: list[tuple[str | None, int | None]] = []
+    for _ in range(2):
+        transaction = storage.begin()
+        claim = transaction.claim("Log", ["book", "pen"], datetime.now(UTC), limit=10)
+        assert claim is not None
+        read += [(each.metadata.stream, each.metadata.position) for each in claim.messages]
+        end = (claim.messages[-1].metadata.global_position or 0) + 1
+        transaction.advance(claim.checkpoint._replace(position=end))
+        transaction.commit()
+    assert read == [(pen, 0), ("book-b1", 0), (pen, 1)]
+
+
+def test_who_waits_to_hold_partitions_gets_them_from_a_process_that_never_pauses(
+    storage: SQLiteStorage,
+) -> None:
+    append(storage, message("book-1", 0), message("book-2", 0))
+    assert partition("book-1") != partition("book-2")
+    for each in ("Log", "Rebuild"):
+        storage.subscribe(each)
+    waiting = open_storage(f"{storage.url.partition('?')[0]}?timeout=10")
+    rebuild = waiting.begin()
+    held: list[Checkpoint] = []
+    thread = threading.Thread(target=lambda: held.extend(rebuild.hold("Rebuild")), daemon=True)
+    busy = storage.begin()
+    assert busy.claim("Log", ["book"], datetime.now(UTC)) is not None
+    thread.start()
+    while thread.is_alive():  # as long as it gets one, it lets none go before it has the next
+        following = storage.begin()
+        following.claim("Log", ["book"], datetime.now(UTC))
+        busy.rollback()
+        busy = following
+    busy.rollback()
+    assert len(held) == PARTITIONS
+    assert not can_claim(storage)
+    rebuild.rollback()
+    waiting.close()
+
+
+def test_who_waits_too_long_to_hold_partitions_is_told_for_whom(storage: SQLiteStorage) -> None:
+    append(storage, message("book-b1", 0))
+    storage.subscribe("Log")
+    busy, other = storage.begin(), SQLiteStorage(storage.url)
+    assert busy.claim("Log", ["book"], datetime.now(UTC)) is not None
+    for waiting, text in [
+        (storage, "this process has been handling messages of Log for 0.2 seconds"),
+        (other, "another process has been handling messages for 0.2 seconds"),
+    ]:
+        transaction = waiting.begin()
+        with pytest.raises(StorageError, match=f"{text}.*; wait longer with .timeout= in the URL"):
+            transaction.hold("Log")
+        transaction.rollback()
+    busy.rollback()
+    assert can_claim(storage)
+    other.close()
 
 
 # ------------------------------------------------------------------- processes

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,15 @@ from happened import (
     current_domain,
     handle,
 )
+from happened.metadata import Metadata
 from happened.server import Server
 from happened.storage import Delivery, StoredMessage
 from happened.streams import partition
 from happened.subscription import Deliverer
+from happened.tracing import current_trace
 from happened.unit_of_work import current_unit_of_work
-from tests.storages import discard, postgres, sqlite
+from happened.writes import delivery_of
+from tests.storages import discard, postgres
 
 
 def make(url: str, handler: Callable[[int], None], **options: Any) -> Any:
@@ -76,14 +79,6 @@ def make(url: str, handler: Callable[[int], None], **options: Any) -> Any:
 
 def states(domain: Domain) -> list[tuple[str, str]]:
     return sorted((each.handler, each.state) for each in domain.storage.deliveries())
-
-
-@pytest.fixture(params=[sqlite, postgres], ids=["sqlite", "postgres"])
-def durable_url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
-    """The URL of an empty storage that has connections."""
-    url = str(request.param(tmp_path))
-    yield url
-    discard(url)
 
 
 def neighbours(count: int) -> list[str]:
@@ -497,13 +492,90 @@ def test_an_async_handler_that_is_cancelled_does_not_stop_its_neighbours(storage
     domain.close()
 
 
-def test_a_transaction_finds_a_message_by_its_id(storage_url: str) -> None:
-    shop = make(storage_url, lambda n: None)
+def test_a_transaction_that_holds_a_connection_finds_a_message(durable_url: str) -> None:
+    shop = make(durable_url, lambda n: None)
     id = shop.place(1, "o1")
     transaction = shop.domain.storage.begin()
-    assert transaction.find_message(id) == shop.domain.storage.find_message(id)
-    assert transaction.find_message("nobody") is None
+    transaction.connection.execute("SELECT 1")
+    found = transaction.find_message("order-o1", 0)
+    assert found is not None
+    assert found.metadata.id == id
+    assert transaction.find_message("order-o1", 1) is None
     transaction.rollback()
+    shop.domain.close()
+
+
+def test_a_retry_is_given_the_global_position_of_its_message(storage_url: str) -> None:
+    """Whoever committed the message died before it was numbered, where that is a second step."""
+    positions: list[int | None] = []
+
+    def handler(n: int) -> None:
+        trace = current_trace.get()
+        assert isinstance(trace, Metadata)
+        positions.append(trace.global_position)
+
+    shop = make(storage_url, handler)
+    shop.place(1, "o1")
+    shop.domain.catch_up()
+    storage = shop.domain.storage
+    (placed,) = storage.read("order-o1")
+    later = placed.metadata._replace(id="m1", position=1, global_position=None)
+    transaction = storage.begin()
+    transaction.append([StoredMessage(later, b'{"n":2}', ("print_slip",))])
+    transaction.defer(delivery_of("print_slip", later, "held"))
+    transaction.commit()
+    with shop.domain.domain_context():
+        for each in shop.domain.subscriptions:
+            Deliverer(shop.domain.processor).deliver(each)
+    (_, second) = storage.read("order-o1")
+    assert positions == [placed.metadata.global_position, second.metadata.global_position]
+    shop.domain.close()
+
+
+@pytest.mark.parametrize(
+    "id,position",
+    [(None, 1), ("m1", 0), ("m1", 1)],
+    ids=["no message", "another message", "neither"],
+)
+def test_a_delivery_whose_message_is_gone_is_settled(
+    storage_url: str, id: str | None, position: int
+) -> None:
+    calls: list[int] = []
+    shop = make(storage_url, calls.append)
+    stored = shop.place(1, "o1")
+    shop.domain.catch_up()
+    (placed,) = shop.domain.storage.read("order-o1")
+    held = delivery_of("print_slip", placed.metadata, "held")
+    transaction = shop.domain.storage.begin()
+    transaction.defer(held._replace(message_id=id or stored, position=position))
+    transaction.commit()
+    assert shop.domain.catch_up() == 1
+    assert calls == [1]
+    assert states(shop.domain) == []
+    shop.domain.close()
+
+
+def test_a_delivery_whose_message_somebody_deleted_is_settled(durable_url: str) -> None:
+    calls: list[int] = []
+
+    def handler(n: int) -> None:
+        calls.append(n)
+        raise KeyError("boom")
+
+    shop = make(durable_url, handler, retries=0)
+    shop.place(1, "o1")
+    shop.domain.catch_up()
+    is_sqlite = durable_url.startswith("sqlite")
+    schema = durable_url.rpartition("schema=")[2]
+    table = "happened_messages" if is_sqlite else f"{schema}.messages"
+    (letter,) = shop.domain.storage.deliveries()
+    transaction = shop.domain.storage.begin()
+    transaction.connection.execute(f"DELETE FROM {table}")
+    transaction.defer(letter._replace(state="held"))
+    transaction.commit()
+    assert shop.domain.catch_up() == 1
+    assert calls == [1]
+    assert states(shop.domain) == []
     shop.domain.close()
 
 

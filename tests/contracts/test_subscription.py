@@ -1,7 +1,9 @@
 """What subscriptions do on every storage: each message once, in order, whatever fails."""
 
 import threading
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ from happened import (
     Domain,
     Event,
     MessageError,
+    StorageError,
     current_domain,
     handle,
+    waiting,
 )
+from happened import server as server_module
 from happened.server import Server
 from happened.storage import StoredMessage
 from happened.subscription import Deliverer, wait_before
@@ -324,11 +329,34 @@ def test_commands_are_handled_later_too_and_what_they_raise_after_them(storage_u
         domain.wait_for(id, timeout=0)
     assert domain.catch_up() == 2
     domain.wait_for(id, timeout=0)
-    assert seen == ["o1"]
     (command,) = domain.read_stream(f"order:command-{id}")
+    domain.wait_for(command, timeout=0)
+    assert seen == ["o1"]
     assert command == PlaceOrder(order_id="o1")
     (event,) = domain.read_category("order")
     assert event.causation_id == id
+
+
+def test_waiting_for_a_command_that_was_not_left_for_later(storage_url: str) -> None:
+    domain = Domain("shop", storage=storage_url)
+
+    @domain.aggregate
+    class Order(Aggregate): ...
+
+    @domain.command(part_of=Order)
+    class PlaceOrder(Command): ...
+
+    @domain.command_handler(part_of=Order)
+    class Orders:
+        @handle(PlaceOrder)
+        def place(self, command: PlaceOrder) -> None: ...
+
+    domain.init(traverse=False)
+    domain.storage.create()
+    command = PlaceOrder()
+    domain.process(command)
+    with pytest.raises(TimeoutError, match="is not stored"):
+        domain.wait_for(command, timeout=0)
 
 
 def test_messages_that_cannot_be_read_are_set_aside_until_they_can(shop: Shop) -> None:
@@ -360,6 +388,25 @@ def test_messages_that_cannot_be_read_are_set_aside_until_they_can(shop: Shop) -
     assert "n: Input should be a valid integer" in dead[0].error
 
 
+def test_a_message_that_becomes_readable_is_handled_before_those_behind_it(shop: Shop) -> None:
+    shop.place(0, "one")
+    (placed,) = shop.domain.storage.read("order-one")
+    transaction = shop.domain.storage.begin()
+    for n in (1, 2, 3):
+        later = placed.metadata._replace(id=f"m{n}", position=n)
+        stored = later._replace(type="Shop.Unknown.v1") if n == 1 else later
+        transaction.append([StoredMessage(stored, b'{"n":%d}' % n)])
+    transaction.commit()
+    shop.deliver()
+    assert shop.numbers("reduce") == [0]
+    shop.domain.registry.messages["Shop.Unknown.v1"] = shop.OrderPlaced
+    retry_dead(shop)
+    shop.deliver()
+    for handler in ("reduce", "check", "notify"):
+        assert shop.numbers(handler) == [0, 1, 2, 3]
+    assert shop.states() == []
+
+
 def test_waiting_for_a_message(shop: Shop) -> None:
     id = shop.place(1)
     with pytest.raises(TimeoutError, match="has not handled"):
@@ -377,6 +424,58 @@ def test_waiting_for_a_message(shop: Shop) -> None:
     shop.domain.wait_for(poison, handler="Reducing", timeout=0)
     with pytest.raises(MessageError, match="dead letter of notify: KeyError"):
         shop.domain.wait_for(poison, timeout=0)
+
+
+def test_waiting_for_a_message_by_itself(shop: Shop) -> None:
+    shop.place(1, "one")
+    shop.place(2, "one")
+    first, second = shop.domain.read_stream("order-one")
+    with pytest.raises(
+        TimeoutError, match=f"has not handled Shop.OrderPlaced.v1 {first._metadata.id}"
+    ):
+        shop.domain.wait_for(first, timeout=0)
+    shop.failing["notify", 2] = fail
+    shop.deliver()
+    shop.domain.wait_for(first, timeout=0)
+    with pytest.raises(MessageError, match=f"{second._metadata.id}: it is a dead letter of notify"):
+        shop.domain.wait_for(second, timeout=0)
+
+
+def test_waiting_for_an_event_that_lost_its_place_to_another_one(shop: Shop) -> None:
+    shop.place(1, "one")
+    mine = shop.orders.get("one")
+    lost = shop.OrderPlaced(n=3)
+    with pytest.raises(TimeoutError, match=f"{lost.event_id} is not stored"):
+        shop.domain.wait_for(lost, timeout=0)
+    mine.raise_(lost)
+    with pytest.raises(TimeoutError, match=f"{lost.event_id} is not stored"):
+        shop.domain.wait_for(lost, timeout=0)
+    shop.place(2, "one")
+    with pytest.raises(ConcurrencyError):
+        shop.orders.add(mine)
+    shop.deliver()
+    with pytest.raises(TimeoutError, match=f"{lost.event_id} is not stored"):
+        shop.domain.wait_for(lost, timeout=0)
+
+
+@pytest.mark.parametrize("by_id", [False, True])
+def test_waiting_for_an_event_that_is_raised_meanwhile(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, by_id: bool
+) -> None:
+    event = shop.OrderPlaced(n=1)
+    steps: list[Callable[[], object]] = []
+
+    def place() -> None:
+        order = shop.Order(id="o1")
+        order.raise_(event)
+        shop.orders.add(order)
+
+    steps += [place, shop.deliver]
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: steps.pop(0)())
+    monkeypatch.setattr(waiting, "time", clock)
+    shop.domain.wait_for(event.event_id if by_id else event, timeout=60)
+    assert steps == []
+    assert shop.numbers("notify") == [1]
 
 
 def test_who_waits_for_a_message_that_is_tried_again_learns_why(storage_url: str) -> None:
@@ -411,12 +510,70 @@ def test_a_server_delivers_until_it_is_stopped(shop: Shop) -> None:
         assert (server.alive, server.ready) == (True, True)
     finally:
         assert server.stop(timeout=30)
-    assert server.handled == {"Reducing": 40, "notify": 40}
+    assert server.handled["notify"] == 40
+    assert server.handled["Reducing"] >= 40, "after a conflict, a message may be put aside first"
     assert (server.alive, server.ready) == (False, False)
     assert shop.left == 60
     for stream in range(5):
         handled = [n for n in shop.numbers("notify") if n % 5 == stream]
         assert handled == list(range(stream, 40, 5))
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_server_subscribes_again_where_the_tables_were_made_anew(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    """At once after the storage was lost; if nobody noticed, after a while."""
+    storage, number = shop.domain.storage, shop.domain.storage.number
+    domain = shop.domain
+    lost: list[StorageError] = []
+
+    def broken() -> int:
+        if lost:
+            raise lost.pop()
+        return number()
+
+    monkeypatch.setattr(storage, "number", broken)
+    monkeypatch.setattr(server_module, "SUBSCRIBE", 3600 if is_lost else 0.05)
+    server = Server(
+        domain.processor, domain.subscriptions, poll=0.02, context=domain.domain_context
+    )
+    server.start()
+    try:
+        domain.wait_for(shop.place(1), timeout=30)
+        for each in domain.subscriptions:
+            storage.unsubscribe(each.name)
+        lost += [StorageError(storage.url, "the tables are not there")] * is_lost
+        domain.wait_for(shop.place(2), timeout=30)
+    finally:
+        assert server.stop(timeout=30)
+    assert set(shop.numbers("notify")) == {1, 2}
+
+
+def test_a_server_that_leaves_handlers_running_warns(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        at_work.set()
+        go_on.wait(30)
+
+    shop.failing["notify", 1] = work
+    shop.place(1)
+    server = Server(
+        shop.domain.processor, shop.domain.subscriptions, context=shop.domain.domain_context
+    )
+    server.start()
+    assert at_work.wait(30)
+    assert not server.stop(timeout=0)
+    go_on.set()
+    assert server.stop(timeout=30)
+    (warning,) = caplog.records
+    assert (warning.levelname, warning.message) == (
+        "WARNING",
+        "stopped while handlers were running",
+    )
 
 
 def test_a_server_counts_failures_and_survives_what_nobody_expects(

@@ -1,7 +1,10 @@
 """Switching is safe: another way of processing, or more servers, re-delivers and skips nothing."""
 
+from collections.abc import Callable
+
 import pytest
 
+from happened import Aggregate, Domain, Event
 from tests.guarantees.accounts import Tell, audit, found_company, is_settled
 from tests.guarantees.processes import Programs, eventually
 
@@ -78,3 +81,45 @@ def test_back_to_synchronous_while_servers_still_have_work(
     assert figures.events == 4 * 18
     assert (figures.lost, figures.doubled) == (0, 0)
     trade.domain.close()
+
+
+@pytest.mark.parametrize("start_from", ["beginning", "now"])
+def test_a_handler_that_begins_now_misses_nothing_where_a_server_is_first(
+    durable_url: str, start_from: str
+) -> None:
+    seen: list[int] = []
+
+    def opened(processing: str) -> tuple[Domain, Callable[[int], None]]:
+        domain = Domain("shop", storage=durable_url, event_processing=processing)
+
+        @domain.aggregate
+        class Order(Aggregate): ...
+
+        @domain.event(part_of=Order)
+        class OrderPlaced(Event):
+            number: int
+
+        @domain.on(OrderPlaced, start_from=start_from)
+        def look(event: OrderPlaced) -> None:
+            seen.append(event.number)
+
+        def place(number: int) -> None:
+            order = Order()
+            order.raise_(OrderPlaced(number=number))
+            domain.repository_for(Order).add(order)
+
+        domain.init(traverse=False)
+        return domain, place
+
+    synchronous, place = opened("sync")
+    place(1)
+    server, _ = opened("async")
+    server.catch_up()
+    place(2)
+    asynchronous, place_later = opened("async")
+    place_later(3)
+    place(4)
+    server.catch_up()
+    assert sorted(seen) == [1, 2, 3, 4]
+    for domain in (synchronous, server, asynchronous):
+        domain.close()

@@ -1,7 +1,8 @@
 """A browser that opens the built guide: what went wrong on a page, and what was drawn on it."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Locator,
     Page,
     Request,
     Route,
@@ -31,6 +33,7 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+PATIENCE = 90_000  # milliseconds: a first run boots Python, perhaps beside other tests
 
 KEEP_SHADOWS = """
 const attach = Element.prototype.attachShadow;
@@ -178,14 +181,49 @@ def window(
         context.close()
 
 
+def hold(page: Page, pattern: str) -> Callable[[], str]:
+    """Hold back the one file that a page asks for at an address of this pattern.
+
+    Returns what waits until it is asked for, lets it come, and returns its address.
+    """
+    held: list[Route] = []
+
+    def note(route: Route) -> None:
+        held.append(route)
+
+    def release() -> str:
+        while not held:
+            page.wait_for_timeout(20)
+        (route,) = held
+        route.continue_()
+        return route.request.url
+
+    page.route(pattern, note)
+    return release
+
+
+def press(place: Locator, word: str) -> None:
+    """Press a button of a program, by its name."""
+    place.get_by_role("button", name=word, exact=True).click()
+
+
+def write(page: Page, place: Locator, text: str) -> None:
+    """Put a text into an editor in place of what is there."""
+    place.locator(".cm-content").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+
+
 def draw(page: Page, *, within: float = 20) -> tuple[int, int]:
     """Wait some seconds for a page's drawings; return how many were drawn, of how many."""
     present = page.locator(".diagram").count()
-    if present:
+    end = time.monotonic() + within
+    while present and time.monotonic() < end:
         page.mouse.move(5, 300)
         page.mouse.move(6, 301)  # a sign of life: what is out of view is drawn, too
-        with suppress(NotInTime):  # what is missing is counted below
-            page.wait_for_function(ALL_DRAWN, timeout=within * 1000)
+        with suppress(NotInTime):  # nobody may have listened yet; what is missing is counted below
+            page.wait_for_function(ALL_DRAWN, timeout=1000)
+            break
     drawn = page.evaluate("() => window.drawings().filter(Boolean).length")
     return int(drawn), present
 

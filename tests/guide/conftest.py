@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.guide.browser import browser
 from tests.guide.made import Made, failures
@@ -17,6 +17,7 @@ from tests.guide.small import Small
 from tools.doctor import Missing, find_chromium
 
 ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=30_000)  # milliseconds; in 5, a busy machine is not always done
 SHARED = ("node_modules", "frontend", "src", "pyproject.toml", "README.md", "LICENSE")
 """What the build of a small site takes from this project."""
 

@@ -108,8 +108,8 @@ def table(counts: dict[str, dict[str, int]], names: dict[str, str], files: list[
     )
     storages = STORAGES | other
     rows = [
-        f"| | guarantee | tests | {' | '.join(storages.values())} |",
-        f"| --- | --- | --- | {' | '.join('---' for _ in storages)} |",
+        f"| | guarantee | {' | '.join(storages.values())} | tests |",
+        f"| --- | --- | {' | '.join('---' for _ in storages)} | --- |",
     ]
     for guarantee, name in names.items():
         own = [f"`{file}`" for file in files if file.startswith(f"test_{int(guarantee[1:]):02}_")]
@@ -118,7 +118,7 @@ def table(counts: dict[str, dict[str, int]], names: dict[str, str], files: list[
             f"{{{guarantee} {storage}: {found[storage]}}}" if storage in found else "none"
             for storage in storages
         ]
-        rows.append(f"| {guarantee} | {name} | {', '.join(own) or 'none'} | {' | '.join(cells)} |")
+        rows.append(f"| {guarantee} | {name} | {' | '.join(cells)} | {', '.join(own) or 'none'} |")
     return "".join(f"{row}\n" for row in rows)
 
 

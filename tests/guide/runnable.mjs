@@ -1,6 +1,6 @@
 // Runs programs in Pyodide as a page's worker does, each in turn, and prints how each ended.
 //   node tests/guide/runnable.mjs FOLDER RUNTIME PROGRAMS
-// FOLDER is the site's assets/run, RUNTIME is frontend/src/runtime.py; PROGRAMS and what is printed
+// FOLDER has pyodide/ and wheels/, RUNTIME is frontend/src/runtime.py; PROGRAMS and what is printed
 // are JSON.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -181,6 +181,9 @@ class _Handler(SimpleHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = (
+        128  # of 5, a busy machine turns one away, and it waits up to half a minute
+    )
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing when a browser goes on before it has read everything."""

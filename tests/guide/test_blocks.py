@@ -9,7 +9,16 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from docs.programs import reader_copy
-from tests.guide.browser import set_scheme, violations, wider_than_the_window, window
+from tests.guide.browser import (
+    PATIENCE,
+    hold,
+    press,
+    set_scheme,
+    violations,
+    wider_than_the_window,
+    window,
+    write,
+)
 from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +29,6 @@ PROGRAM = "ch01_first_event/first_event"
 TEXT, _ = reader_copy((ROOT / f"docs_src/{PROGRAM}.py").read_text(encoding="utf-8"))
 OUTPUT = (ROOT / f"docs_src/{PROGRAM}.out").read_text(encoding="utf-8")
 PLAYGROUND = "playground/"
-PATIENCE = 90_000  # milliseconds: a first run boots Python, perhaps beside other tests
 WORDS = ["Run", "Edit", "Copy program", "Download"]
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
@@ -29,10 +37,6 @@ pytestmark = pytest.mark.xdist_group("blocks")
 
 def block_of(page: Page, section: str) -> Locator:
     return page.locator(f'.highlight[data-program="{PROGRAM}"][data-section="{section}"]')
-
-
-def press(block: Locator, word: str) -> None:
-    block.get_by_role("button", name=word, exact=True).click()
 
 
 def says(block: Locator, words: str) -> None:
@@ -47,13 +51,6 @@ def printed(block: Locator) -> str:
 def written(place: Locator) -> str:
     """The text of an editor that shows all of its lines."""
     return "\n".join(line.rstrip("\n") for line in place.locator(".cm-line").all_inner_texts())
-
-
-def write(page: Page, place: Locator, text: str) -> None:
-    """Put a text into an editor in place of what is there."""
-    place.locator(".cm-content").focus()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text(text)
 
 
 def focused(page: Page) -> str:
@@ -156,7 +153,7 @@ def test_a_reader_runs_edits_breaks_and_resets_a_program(
         press(block, "Edit")
         top = block.locator(".cm-line", has_text="class CopiesReceived")
         expect(top).to_be_in_viewport()
-        assert not block.locator("pre > span > code").is_visible()
+        expect(block.locator("pre > span > code")).not_to_be_visible()
         place = block.locator(".run__editor")
         broken = TEXT.replace("class CopiesReceived(Event):", "class CopiesReceived(Evnt):")
         write(page, place, broken)
@@ -172,8 +169,8 @@ def test_a_reader_runs_edits_breaks_and_resets_a_program(
         assert looks_wrong(page) == []
 
         press(block, "Close editor")
-        assert block.locator("pre > span > code").is_visible()
-        assert "Run runs your edited program" in block.locator(".run__note").inner_text()
+        expect(block.locator("pre > span > code")).to_be_visible()
+        expect(block.locator(".run__note")).to_contain_text("Run runs your edited program")
         press(block, "Copy program")
         expect(block.locator(".run__note")).to_have_text("Copied.")
         assert page.evaluate("() => navigator.clipboard.readText()") == broken
@@ -291,9 +288,9 @@ def test_the_playground_shares_a_program_that_runs_only_when_it_is_run(
     with window(chromium, served.url, "phone", permissions=CLIPBOARD) as (page, seen):
         page.goto(urljoin(served.url, PLAYGROUND))
         place = page.locator("[data-playground]")
+        expect(place.locator(".cm-content")).to_contain_text("CupFilled")
         starts = place.locator("select option").all_inner_texts()
         assert starts[:2] == ["An empty program", "An event and a handler"]
-        expect(place.locator(".cm-content")).to_contain_text("CupFilled")
         place.locator("select").select_option("A rule that an aggregate keeps")
         expect(place.locator(".cm-content")).to_contain_text("no_seat_is_sold_twice")
         place.locator("select").select_option("An empty program")
@@ -315,6 +312,8 @@ def test_the_playground_shares_a_program_that_runs_only_when_it_is_run(
         assert written(place).strip() == program.strip()
         page.wait_for_load_state("networkidle")
         assert runs(page) == [], "the link started Python"
+        start = place.locator("select")
+        assert start.locator("option:checked").inner_text() == "A shared program"
         press(place, "Run")
         says(place, "the whole program ran in")
         assert printed(place) == program[7:-3] + "\n"
@@ -324,7 +323,30 @@ def test_the_playground_shares_a_program_that_runs_only_when_it_is_run(
         press(place, "Reset")
         assert written(place).strip() == program.strip()
         assert looks_wrong(page) == []
+        start.select_option("An event and a handler")
+        expect(place.locator(".cm-content")).to_contain_text("CupFilled")
+        assert "A shared program" not in start.locator("option").all_inner_texts()
         assert seen.problems() == []
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_nothing_moves_when_the_playground_is_filled(
+    chromium: Browser, served: Served, size: str
+) -> None:
+    top = "() => document.querySelector('#starting-points').getBoundingClientRect().top"
+    with window(chromium, served.url, size) as (page, _):
+        release = hold(page, "**/assets/run/main.js")
+        page.goto(urljoin(served.url, PLAYGROUND), wait_until="commit")
+        page.locator("footer").wait_for()
+        page.evaluate("() => document.fonts.ready")
+        before = page.evaluate(top)
+        release()
+        place = page.locator("[data-playground]")
+        expect(place.locator(".cm-content")).to_contain_text("CupFilled")
+        assert abs(page.evaluate(top) - before) < 1
+        place.locator("select").select_option("An empty program")
+        expect(place.locator(".cm-content")).to_contain_text("# Write a program here.")
+        assert abs(page.evaluate(top) - before) < 1
 
 
 @pytest.mark.parametrize(
@@ -345,7 +367,9 @@ def test_a_wrong_link_says_what_is_wrong(
         said = page.locator(".playground__said")
         expect(said).to_contain_text(expected, timeout=2_000)
         assert violations(page, AXE) == []
-        page.locator("[data-playground] select").select_option("Events without a domain")
+        start = page.locator("[data-playground] select")
+        assert start.locator("option:checked").inner_text() == "An empty program"
+        start.select_option("Events without a domain")
         expect(page.locator("[data-playground] .cm-content")).to_contain_text("Dispatcher")
         expect(said).to_be_empty()
         assert seen.problems() == []

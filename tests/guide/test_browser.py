@@ -25,8 +25,38 @@ ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 DRAWINGS = "following-events/dispatcher/"
 FIRST = "building-blocks/first-event/"
+FAR = "reference/guarantees/"
+PLAYED = "building-blocks/event-handlers/"
+STORED = "in-production/storages/"
+SERVER = "in-production/server/"
 
 OPEN_ALL = "() => document.querySelectorAll('details').forEach((one) => { one.open = true })"
+IN_THE_LIST = """() => {
+  const link = document.querySelector(".stream__link[aria-current]").getBoundingClientRect();
+  const list = document.querySelector(".md-sidebar--primary .md-sidebar__scrollwrap");
+  const room = list.getBoundingClientRect();
+  return room.height < list.scrollHeight && room.top <= link.top && link.bottom <= room.bottom;
+}"""
+BELOW_THE_BUTTON = """() => {
+  const blocks = document.querySelectorAll(
+    ":is(.language-pycon, .language-console, .language-text).highlight pre");
+  const hidden = [];
+  let wrapped = 0;
+  for (const block of blocks) {
+    block.style.contentVisibility = "visible";
+    const button = block.querySelector(".md-code__button").getBoundingClientRect();
+    if (!button.width) continue;
+    wrapped += 1;
+    const text = document.createRange();
+    text.selectNodeContents(block.querySelector("code"));
+    const covered = ({ left, right, top, bottom }) =>
+      left < button.right && right > button.left && top < button.bottom && bottom > button.top;
+    if ([...text.getClientRects()].some((one) => one.width > 1 && covered(one))) {
+      hidden.push(block.textContent.slice(0, 80));
+    }
+  }
+  return [wrapped, hidden];
+}"""
 FOCUSED = "() => document.activeElement.classList[0] ?? ''"
 SHOWN = """(button) => {
   const code = button.closest(".highlight, pre").querySelector("code").cloneNode(true);
@@ -205,10 +235,7 @@ def test_search_finds_a_chapter_by_its_words_and_loads_its_index_only_then(
         assert not [url for url in seen.asked if url.endswith(("search/index.json", "lunr.js"))]
         page.keyboard.press("/")
         page.keyboard.type("copies received", delay=20)
-        found = page.locator(".md-search-result__link")
-        found.first.wait_for()
-        links = [link.get_attribute("href") or "" for link in found.all()]
-        assert any(FIRST in link for link in links), links
+        page.locator(f".md-search-result__link[href*='{FIRST}']").first.wait_for()
         assert [url for url in seen.asked if url.endswith("search/index.json")]
         assert violations(page, AXE) == []
         assert seen.problems() == []
@@ -260,4 +287,58 @@ def test_a_reader_who_toggles_the_palette_sees_the_diagrams_in_its_colours(
         after = page.evaluate(CONTRASTS)
         assert [text for text, _ in after] == [text for text, _ in before]
         assert [pair for pair in before + after if pair[1] < 4.5 and "arrow" not in pair[0]] == []
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_the_list_of_pages_shows_the_page_that_is_open(chromium: Browser, served: Served) -> None:
+    with window(chromium, served.url) as (page, seen):
+        for address in (FIRST, FAR):
+            page.goto(urljoin(served.url, address))
+            page.wait_for_function(IN_THE_LIST)
+        page.locator("a[rel=next]").evaluate("link => link.click()")
+        page.wait_for_url(lambda url: not url.endswith(FAR))
+        page.wait_for_function(IN_THE_LIST)
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_the_title_of_a_closed_box_stands_in_its_middle(chromium: Browser, served: Served) -> None:
+    with window(chromium, served.url) as (page, seen):
+        page.goto(urljoin(served.url, FIRST))
+        padding = page.locator("details > summary").first.evaluate(
+            "(title) => [getComputedStyle(title).paddingTop, getComputedStyle(title).paddingBottom]"
+        )
+        assert padding[0] == padding[1] != "0px"
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_paper_is_white_and_holds_every_drawing(chromium: Browser, served: Served) -> None:
+    with window(chromium, served.url, "desktop", "dark") as (page, seen):
+        page.goto(urljoin(served.url, PLAYED))
+        drawn, present = draw(page)
+        assert drawn == present
+        page.emulate_media(media="print", color_scheme="dark")
+        page.set_viewport_size({"width": 640, "height": 900})
+        colour = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert colour == "rgb(255, 255, 255)"
+        boxes = page.evaluate(
+            "() => [...document.querySelectorAll('.diagram')].map((box) =>"
+            " [getComputedStyle(box).overflow, box.scrollWidth <= box.clientWidth])"
+        )
+        assert boxes == [["clip", True]] * present
+        assert seen.problems() == []
+
+
+@pytest.mark.xdist_group("phone")
+def test_the_copy_button_hides_nothing_that_cannot_be_scrolled(
+    chromium: Browser, served: Served
+) -> None:
+    with window(chromium, served.url, "phone") as (page, seen):
+        for address in (STORED, SERVER):
+            page.goto(urljoin(served.url, address))
+            wrapped, hidden = page.evaluate(BELOW_THE_BUTTON)
+            assert wrapped > 10
+            assert hidden == []
         assert seen.problems() == []

@@ -10,13 +10,12 @@ import pytest
 from playwright.sync_api import Browser
 
 from docs.programs import runnable
-from tests.guide.browser import window
+from tests.guide.browser import PATIENCE, window
 from tests.guide.masks import difference, mask
 from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
 RUNNABLE = runnable(ROOT / "docs_src")
-PATIENCE = 90_000  # milliseconds: a first run boots Python, perhaps beside other tests
 SHOWN = re.compile(r'--8<-- "(?P<program>[\w/]+)\.py')
 
 OPEN_ALL = """() => {

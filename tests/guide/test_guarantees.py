@@ -104,10 +104,10 @@ def counted(project: Guide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_tests_are_counted_by_guarantee_and_storage(counted: Guide) -> None:
     assert json.loads(counted.guarantees.read_text(encoding="utf-8")) == COUNTED
     lines = counted.guarantees.with_suffix(".md").read_text(encoding="utf-8").splitlines()
-    assert lines[0].endswith("| memory | SQLite | PostgreSQL | on no storage |")
+    assert lines[0].endswith("| memory | SQLite | PostgreSQL | on no storage | tests |")
     cells = "{G1 memory: 2} | {G1 sqlite: 2} | {G1 postgres: 2} | {G1 other: 1}"
     assert lines[2:] == [
-        f"| G1 | atomic | `test_01_atomic.py` | {cells} |",
+        f"| G1 | atomic | {cells} | `test_01_atomic.py` |",
         "| G2 | other | none | none | none | none | none |",
     ]
 
@@ -145,10 +145,10 @@ def test_the_site_shows_the_results_of_the_tests_that_the_page_counts(
     results = tmp_path / "results.json"
     monkeypatch.setattr(hooks, "RESULTS", results)
     (row,) = table(COUNTED, {"G1": "atomic"}, []).splitlines()[2:]
-    assert hooks.filled([row]) == ["| G1 | atomic | none | 2 tests | 2 tests | 2 tests | 1 test |"]
+    assert hooks.filled([row]) == ["| G1 | atomic | 2 tests | 2 tests | 2 tests | 1 test | none |"]
     results.write_text(json.dumps({"counted": COUNTED, "passed": PASSED}), encoding="utf-8")
     assert hooks.filled([row, "text"]) == [
-        "| G1 | atomic | none | 2 of 2 passed | 1 of 2 passed | 0 of 2 passed | 1 of 1 passed |",
+        "| G1 | atomic | 2 of 2 passed | 1 of 2 passed | 0 of 2 passed | 1 of 1 passed | none |",
         "text",
     ]
     assert hooks.filled([row.replace("memory: 2", "memory: 3")])[0].count("3 tests") == 1

@@ -8,9 +8,17 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page
 
-from tests.guide.browser import Scheme, set_scheme, violations, wider_than_the_window, window
+from tests.guide.browser import (
+    PATIENCE,
+    Scheme,
+    hold,
+    set_scheme,
+    violations,
+    wider_than_the_window,
+    window,
+)
 from tests.guide.site import Served, Site
 
 ROOT = Path(__file__).parents[2]
@@ -69,8 +77,6 @@ ROOM = """() => {
   return below.getBoundingClientRect().top - above.getBoundingClientRect().bottom;
 }"""
 """The distance between what stands above the drawing and what stands below it."""
-
-PATIENCE = 90_000  # milliseconds: a first run boots Python, perhaps beside other tests
 
 
 def trace_of(program: str) -> list[dict[str, Any]]:
@@ -263,19 +269,12 @@ def test_nothing_moves_when_the_button_appears(
     chromium: Browser, served: Served, size: str
 ) -> None:
     with window(chromium, served.url, size) as (page, _):
-        held: list[Route] = []
-
-        def hold(route: Route) -> None:
-            held.append(route)
-
-        page.route("**/assets/run/main.js*", hold)
+        release = hold(page, "**/assets/run/main.js*")
         page.goto(urljoin(served.url, HANDLERS), wait_until="commit")
         page.locator("footer").wait_for()
         before = page.evaluate(ROOM)
         assert before > 100
-        while not held:
-            page.wait_for_timeout(20)
-        held[0].continue_()
+        release()
         page.locator(".playable").wait_for()
         assert abs(page.evaluate(ROOM) - before) < 1
 

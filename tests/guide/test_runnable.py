@@ -56,6 +56,12 @@ def handed_out(site_folder: Path, program: str) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def python_of(site: Site) -> Path:
+    """Where the site has Python and the wheels; the folder is named by what is in it."""
+    (folder,) = (site.folder / "assets/run").glob("python-*")
+    return folder
+
+
 def test_the_site_has_every_program_that_runs_and_no_other(site: Site) -> None:
     folder = site.folder / "assets/programs"
     for ending in (".py", ".json"):
@@ -125,7 +131,7 @@ def test_those_that_are_said_not_to_run_in_a_page_are_those_that_do_not(
         [
             node(),
             ROOT / "tests/guide/runnable.mjs",
-            site.folder / "assets/run",
+            python_of(site),
             ROOT / "frontend/src/runtime.py",
             given,
         ],
@@ -145,16 +151,16 @@ def test_those_that_are_said_not_to_run_in_a_page_are_those_that_do_not(
 
 
 def test_every_file_of_python_is_what_was_pinned(site: Site) -> None:
-    run = site.folder / "assets/run"
-    described = json.loads((run / "runtime.json").read_text(encoding="utf-8"))
+    described = json.loads((site.folder / "assets/run/runtime.json").read_text(encoding="utf-8"))
+    python = python_of(site)
     entries = requirements((ROOT / "requirements.lock").read_text(encoding="utf-8"))
     pinned = "".join(entries[name] for name in WHEELS)
     brought = [name for name in described["wheels"] if not name.startswith("happened-")]
     assert len(brought) == len(WHEELS) == len(described["wheels"]) - 1
     for name in brought:
-        digest = hashlib.sha256((run / "wheels" / name).read_bytes()).hexdigest()
+        digest = hashlib.sha256((python / "wheels" / name).read_bytes()).hexdigest()
         assert f"sha256:{digest}" in pinned, name
-    for path in (run / "pyodide").iterdir():
+    for path in (python / "pyodide").iterdir():
         original = ROOT / "node_modules/pyodide" / path.name
         if path.suffix == ".zip":  # the standard library, to which the build adds bytecode
             assert sources_in(path) == sources_in(original)

@@ -2,16 +2,21 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.guide.browser import window
+from tests.guide.browser import FLAGS, window
 from tests.guide.site import Site, serve
+from tools.doctor import find_chromium
 
 ROOT = Path(__file__).parents[2]
 BOOKSHELF = (ROOT / "docs_src/ch08_event_handlers/bookshelf.py").read_text(encoding="utf-8")
@@ -39,6 +44,17 @@ KEPT = """async () => {
 """Waits until the page is kept for offline use."""
 
 
+WAITING = """async (expected) => {
+  const waits = async () => !!(await navigator.serviceWorker.getRegistration()).waiting;
+  while ((await waits()) !== expected) await new Promise((resolve) => setTimeout(resolve, 50));
+}"""
+"""Waits until there is a release that waits, or none any more."""
+
+RELEASES = """async () => (await caches.keys()).filter((name) => / run /.test(name))
+    .map((name) => name.split(" ").at(-1))"""
+"""The releases that the service worker keeps."""
+
+
 def make_site(folder: Path) -> None:
     """Write a page below a path of its own, and what runs programs."""
     spec = importlib.util.spec_from_file_location("runtime_of_site", ROOT / "docs/runtime.py")
@@ -57,12 +73,37 @@ def make_site(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the page as files."""
+    made = tmp_path_factory.mktemp("site")
+    make_site(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
     """Serve the page."""
-    folder = tmp_path_factory.mktemp("site")
-    make_site(folder)
     with serve(Site(folder), base="/guide/") as served:
         yield served.url
+
+
+def release_again(folder: Path) -> None:
+    """Publish another release in place of the first, whose worker has other variables."""
+    run = folder / "assets/run"
+    (python,) = run.glob("python-*")
+    python.rename(run / "python-2222222222222222")
+    listed = (run / "runtime.json").read_text(encoding="utf-8")
+    version = json.loads(listed)["version"]
+    listed = listed.replace(python.name, "python-2222222222222222").replace(version, "two")
+    (run / "runtime.json").write_text(listed, encoding="utf-8")
+    changes = {
+        run / "worker.js": ('COLUMNS:"80"', 'COLUMNS:"81"'),
+        folder / "sw.js": (version, "two"),
+    }
+    for path, (old, new) in changes.items():
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +223,95 @@ def test_a_file_that_the_site_lacks_is_named(chromium: Browser, address: str) ->
         page.goto(address)
         error = run(page, "print(1)")["error"]
         assert "should have bytecode.zip, and answered 404" in error["text"]
+
+
+def test_what_is_kept_is_fetched_once(
+    chromium: Browser, folder: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[str] = []
+
+    def note(handler: BaseHTTPRequestHandler, code: object = "-", size: object = "-") -> None:
+        answered.append(urlsplit(handler.path).path.rpartition("/assets/run/")[2])
+
+    monkeypatch.setattr(BaseHTTPRequestHandler, "log_request", note)
+    context = chromium.browser_type.launch_persistent_context(  # as a reader's, not a private one
+        tmp_path, executable_path=find_chromium(), args=FLAGS
+    )
+    try:
+        context.set_default_timeout(120_000)
+        page = context.new_page()
+        page.goto(address)
+        assert run(page, "print(1)")["out"] == "1\n"
+        page.evaluate(KEPT)
+        sizes = {
+            name: (folder / "assets/run" / name).stat().st_size
+            for name in answered
+            if name.startswith("python-")
+        }
+        assert len(sizes) > 7
+        again = sum(
+            sizes[name] * (times - 1) for name, times in Counter(answered).items() if name in sizes
+        )
+        # What has just been loaded is asked of the browser's own cache, which on a busy machine
+        # lacks up to a tenth of it; without that, all of it would come again.
+        assert again < sum(sizes.values()) / 4, f"{again} bytes came twice"
+        answered.clear()
+        page.reload()
+        assert run(page, "print(2)")["out"] == "2\n"
+        assert {"worker.js", "runtime.json"} <= {*answered}, "an old release would stay"
+        assert not [name for name in answered if name.startswith("python-")]
+    finally:
+        context.close()
+
+
+def test_a_new_release_is_used_at_once_and_the_old_one_goes_with_its_last_page(
+    chromium: Browser, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "site"
+    shutil.copytree(folder, copy)
+    program = "import os\nprint(os.environ['COLUMNS'])"
+    with serve(Site(copy), base="/guide/") as served, window(chromium, served.url) as (page, seen):
+        page.context.set_default_timeout(120_000)
+        page.goto(served.url)
+        assert run(page, program)["out"] == "80\n"
+        page.evaluate(KEPT)
+        old = page.evaluate(RELEASES)
+        release_again(copy)
+        page.reload()
+        assert run(page, program)["out"] == "81\n"
+        assert any("/python-2222222222222222/" in url for url in seen.asked)
+        page.evaluate(WAITING, True)
+        assert page.evaluate(RELEASES) == [*old, "two"]
+        page.goto("about:blank")  # the last page of the old release
+        page.goto(served.url)
+        page.evaluate(WAITING, False)
+        page.evaluate(KEPT)
+        assert page.evaluate(RELEASES) == ["two"]
+
+
+@pytest.mark.parametrize(
+    "reaching",
+    [
+        "from js import fetch",
+        "from js import XMLHttpRequest",
+        "from js import WebSocket",
+        "from js import caches",
+        "from js import indexedDB",
+        "from js import BroadcastChannel",
+        "from js import Worker",
+        "from js import localStorage",
+        "from js import navigator\nnavigator.storage.getDirectory()",
+        "from js import navigator\nnavigator.serviceWorker.register",
+        "from pyodide.http import open_url\nopen_url('runtime.json')",
+        "from pyodide.code import run_js\nrun_js('caches.keys()')",
+        "from pyodide.code import run_js\nrun_js('(0, eval)(\"fetch\")(location.href)')",
+        "import js\njs.Object.getPrototypeOf(js.Object.getPrototypeOf(js.self)).fetch('x')",
+        "import pyodide_js, asyncio\nasyncio.run(pyodide_js.loadPackage('x.whl'))",
+    ],
+)
+def test_a_program_reaches_neither_the_network_nor_what_the_site_keeps(
+    page: Page, reaching: str
+) -> None:
+    ended = run(page, reaching)
+    assert not ended["ok"], ended
+    assert run(page, "print('next')")["out"] == "next\n"

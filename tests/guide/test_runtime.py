@@ -85,6 +85,21 @@ LEFT = {
         "import time; print(time.sleep is None)",
         "False",
     ),
+    "a patch of a class of the library": (
+        "from happened import Aggregate; Aggregate.raise_ = Aggregate.own = None",
+        "from happened import Aggregate as A; print(A.raise_ is None, hasattr(A, 'own'))",
+        "False False",
+    ),
+    "a patch of a class of Pydantic": (
+        "import pydantic; pydantic.BaseModel.model_dump = pydantic.BaseModel.own = None",
+        "import pydantic; print(pydantic.BaseModel.model_dump is None)",
+        "False",
+    ),
+    "a patch of a class of the standard library": (
+        "import pathlib; pathlib.Path.exists = lambda path: True",
+        "import pathlib; print(pathlib.Path('nowhere').exists())",
+        "False",
+    ),
     "a patch of a built-in": (
         "import builtins; builtins.len = lambda x: 7",
         "print(len('ab'))",
@@ -140,6 +155,18 @@ LEFT = {
         "import random; print(random.random() == 0.13436424411240122)",
         "False",
     ),
+    "a profiler": (
+        "import sys; sys.setprofile(lambda *_: None)",
+        "import sys; print(sys.getprofile())",
+        "None",
+    ),
+    "silence": ("import sys; sys.stdout = None; print('lost')", "print('shown')", "shown"),
+    "a closed standard output": (
+        "import sys; sys.stdout.close(); sys.stdout = None",
+        "print('shown')",
+        "shown",
+    ),
+    "no modules": ("import sys; sys.modules.clear()", "print('shown')", "shown"),
     "standard output": (
         "import io, sys; sys.stdout = io.StringIO(); print('lost')",
         "print('shown')",
@@ -189,9 +216,28 @@ def test_a_mistake_in_the_syntax_has_its_line_and_no_frames(run: Run) -> None:
     assert error["text"].startswith('  File "shelf.py", line 2\n    print(x\n')
 
 
-def test_to_exit_is_no_failure(run: Run) -> None:
-    ended = run("import sys\nprint('a', end='')\nsys.exit('all done')")
-    assert (ended["ok"], ended["out"], ended["err"]) == (True, "a", "all done\n")
+@pytest.mark.parametrize(
+    "code, status",
+    [("", None), ("None", None), ("0", None), ("256", None), ("True", 1), ("3", 3), ("-1", 255)],
+)
+def test_to_exit_has_no_traceback_and_a_status(run: Run, code: str, status: int | None) -> None:
+    ended = run(f"import sys\nprint('a', end='')\nsys.exit({code})")
+    assert (ended["out"], ended["err"], ended.get("status")) == ("a", "", status)
+    assert ended["ok"] is (status is None)
+    assert "error" not in ended
+
+
+def test_a_program_that_exits_with_a_text_prints_it_and_has_failed(run: Run) -> None:
+    ended = run("import sys\nprint('a', end='')\nsys.exit('no shelf')")
+    assert (ended["ok"], ended["out"], ended["err"]) == (False, "a", "no shelf\n")
+    assert ended["status"] == 1
+    assert run("raise SystemExit('x' * 100_001)")["error"]["name"] == "TooMuchOutput"
+
+
+def test_an_error_on_the_way_out_is_told_rather_than_the_status(run: Run) -> None:
+    ended = run("import atexit, sys\natexit.register(lambda: 1 / 0)\nsys.exit(3)")
+    assert ended["error"]["name"] == "ZeroDivisionError"
+    assert "status" not in ended
 
 
 def test_what_is_left_for_the_exit_runs_last_first(run: Run) -> None:

@@ -1,12 +1,15 @@
 """The built site: its links, what it loads, its Markdown copies, and how its build fails."""
 
+import inspect
 import re
+from html import unescape
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from urllib.request import urlopen
 
 import pytest
 
+from happened import Domain
 from tests.guide.site import Site, build, serve
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +101,34 @@ def test_no_mark_for_tools_is_shown(site: Site) -> None:
     assert shown == []
 
 
+def test_what_is_returned_is_one_thing_however_long_its_text(site: Site) -> None:
+    lists = re.compile(r"(?:Returns|Yields):</span></p>\s*<ul>(.*?)</ul>", re.DOTALL)
+    found = [
+        (address, each.count("<li"))
+        for address, page in site.pages.items()
+        for each in lists.findall(page.html)
+    ]
+    assert len(found) > 50
+    assert [one for one in found if one[1] != 1] == []
+
+
+def test_signatures_have_values_and_no_private_names(site: Site) -> None:
+    pages = {name: page for name, page in site.pages.items() if name.startswith("reference/api/")}
+    assert len(pages) >= 10
+    private = re.compile(r"(?<![\w.\"])_[a-zA-Z]\w*")
+    for address, page in pages.items():
+        text = re.sub(r'<div class="language-pycon.*?</div>', "", page.html, flags=re.DOTALL)
+        text = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+        assert private.findall(unescape(re.sub("<[^>]+>", "", text))) == [], address
+    server, fields = pages["reference/api/server/"].code, pages["reference/api/fields/"].code
+    assert any("poll: float = 1.0,\n    grace: float = 60.0," in code for code in server)
+    assert any("asks: bool = False,\n)" in code for code in server)
+    (string,) = (code for code in fields if code.startswith("String("))
+    assert "default: Any = ...," in string
+    assert "choices: type[Enum] | Iterable[Any] | None = None," in string
+    assert "validators: Iterable[Callable[[Any], object]] = ()," in string
+
+
 def test_llms_txt_lists_every_page_with_its_description(site: Site) -> None:
     text = (site.folder / "llms.txt").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^- \[[^\]]+\]\(([^)]+)\): (.+)$", text, re.MULTILINE))
@@ -123,6 +154,25 @@ def test_a_markdown_copy_holds_the_program(site: Site) -> None:
     printed = (ROOT / "docs_src/ch01_first_event/first_event.out").read_text(encoding="utf-8")
     assert "class Book(Aggregate):" in copy
     assert printed.strip() in copy
+
+
+def test_a_markdown_copy_describes_what_the_page_describes(site: Site) -> None:
+    copy = (site.folder / "reference/api/domain/index.md").read_text(encoding="utf-8")
+    said = inspect.cleandoc(str(Domain.process.__doc__)).partition("\n\nArgs:")[0]
+    heading = "### `Domain.process`\n\n```python\ndef process(command: Command) -> Any\n```\n\n"
+    assert f"{heading}{said}\n\nParameters:\n\n- `command` (`Command`): " in copy
+    assert "async def aprocess(command: Command) -> Any\n" in copy
+    assert "def aggregate(*, stream_category: str | None = None) -> Callable[[T], T]\n" in copy
+    assert "`Domain._" not in copy
+    listed = (site.folder / "reference/api/index.md").read_text(encoding="utf-8")
+    assert "[`Domain`](domain/index.md)" in listed
+
+
+def test_no_markdown_copy_has_a_directive_for_a_description(site: Site) -> None:
+    for address in site.pages:
+        copy = (site.folder / address / "index.md").read_text(encoding="utf-8")
+        prose = re.sub(r"^([ ]*)(```+).*?^\1\2[ ]*$", "", copy, flags=re.DOTALL | re.MULTILINE)
+        assert not re.search(r"^:::|\]\[happened", prose, re.MULTILINE), f"{address}index.md"
 
 
 def test_a_page_names_no_search_index_that_it_would_load_at_once(site: Site) -> None:

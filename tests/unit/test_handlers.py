@@ -131,6 +131,47 @@ def test_an_overriding_method_handles_the_same_and_none_nothing() -> None:
     assert found["Branch.note"].accepts == (BookReturned,)
 
 
+def test_a_method_keeps_the_name_that_it_is_given_and_so_does_one_that_overrides_it() -> None:
+    class Stock:
+        @handle(BookLent, name="reserve")
+        def hold(self, event: BookLent) -> None: ...
+
+        @handle(BookReturned)
+        @handle(BookLent, name="put_back")
+        @staticmethod
+        def shelve(event: Event) -> None: ...
+
+        @logged
+        @handle(BookLent, name="count")
+        def tally(self, event: BookLent) -> None: ...
+
+    class Branch(Stock):
+        def hold(self, event: BookLent) -> None: ...
+
+        @handle(BookLent)
+        def tally(self, event: BookLent) -> None: ...
+
+    names = [each.name for each in handlers_in(Stock)]
+    assert names == ["Stock.reserve", "Stock.put_back", "Stock.count"]
+    names = [each.name for each in handlers_in(Branch())]
+    assert names == ["Branch.reserve", "Branch.put_back", "Branch.tally"]
+
+
+@pytest.mark.parametrize("name", ["", "Stock.reserve", "the stock", 7])
+def test_the_name_of_a_method_is_one_word(name: Any) -> None:
+    (problem,) = misconfigured(handle, BookLent, name=name)
+    assert problem == f"@handle: name={name!r}; the name of a method is one word"
+
+
+def test_a_method_has_one_name() -> None:
+    def hold(self: Any, event: Event) -> None: ...
+
+    marked = handle(BookLent, name="reserve")(hold)
+    assert handle(BookReturned, name="reserve")(marked) is hold
+    (problem,) = misconfigured(handle(BookReturned, name="keep"), marked)
+    assert problem == "@handle: name='keep'; the method has the name 'reserve'"
+
+
 def test_a_class_without_marks_has_no_handlers() -> None:
     assert list(handlers_in(object)) == []
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from happened import Aggregate, Command, ConfigurationError, Domain, current_domain, handle
+from happened import (
+    Aggregate,
+    Command,
+    ConfigurationError,
+    Domain,
+    Event,
+    current_domain,
+    handle,
+)
 
 
 class Shop:
@@ -119,5 +127,34 @@ def test_a_call_that_would_stop_its_own_loop_is_refused() -> None:
     async def main() -> None:
         shop.domain.process(shop.Place(order_id="o1"))
 
-    with pytest.raises(ConfigurationError, match="aprocess"):
+    with pytest.raises(ConfigurationError, match=r"aprocess.*to_thread"):
         asyncio.run(main())
+
+
+def test_what_a_coroutine_has_caught_up_with_in_a_thread_calls_async_handlers() -> None:
+    domain = Domain("shop", event_processing="async")
+    seen: list[str] = []
+
+    @domain.aggregate
+    class Order(Aggregate):
+        def place(self) -> None:
+            self.raise_(Placed())
+
+    @domain.event(part_of=Order)
+    class Placed(Event): ...
+
+    @domain.on(Placed)
+    async def tell(event: Placed) -> None:
+        seen.append("told")
+
+    domain.init(traverse=False)
+    order = Order()
+    order.place()
+
+    async def main() -> int:
+        domain.repository_for(Order).add(order)
+        return await asyncio.to_thread(domain.catch_up)
+
+    assert asyncio.run(main()) == 1
+    assert seen == ["told"]
+    assert domain.storage.deliveries() == []

@@ -6,7 +6,7 @@ import pickle
 import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pydantic
 import pytest
@@ -32,6 +32,19 @@ class OrderPlaced(Event):
     address: dict[str, Any] = Dict(default=dict)
     total: Money = Money(cents=0)
     pair: tuple[list[int], int] = ([1], 2)
+
+
+class Checked(Event):
+    raising: ClassVar[BaseException | None] = None
+    n: int
+
+    @pydantic.field_validator("n")
+    @classmethod
+    def check(cls, n: int) -> int:
+        if cls.raising is not None:
+            error, cls.raising = cls.raising, None
+            raise error
+        return n
 
 
 class InviteSent(Event):
@@ -310,13 +323,38 @@ def test_a_message_comes_back_from_what_was_stored_with_its_metadata() -> None:
     assert OrderPlaced._restore(event.to_json().decode(), event._metadata) == event
 
 
-@pytest.mark.parametrize("data", [b'{"invite_id": "x"}', b"{}", b"", b"[1]", b'{"colour": 1}'])
+@pytest.mark.parametrize("data", [b'{"invite_id": "x"}', b"{}", b"[1]", b'{"colour": 1}'])
 def test_stored_data_that_do_not_fit_are_a_message_error(data: bytes) -> None:
     event = InviteSent(invite_id=1)
     with pytest.raises(MessageError, match="InviteSent is not valid") as raised:
         InviteSent._restore(data, event._metadata)
     assert raised.value.message_id == event.event_id
     assert raised.value.type == "invite.sent"
+
+
+def test_a_message_whose_stored_row_was_damaged_is_told_as_such() -> None:
+    event = InviteSent(invite_id=1)
+    with pytest.raises(MessageError, match="what is stored of it is damaged: it has no data"):
+        InviteSent._restore(b"", event._metadata)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError("x"), SystemExit("x")])
+def test_whatever_a_validator_raises_means_that_a_message_cannot_be_read(
+    error: BaseException,
+) -> None:
+    event = Checked(n=0)
+    Checked.raising = error
+    with pytest.raises(MessageError, match=f"Checked failed .*: {type(error).__name__}") as caught:
+        Checked._restore(event.to_json(), event._metadata)
+    assert caught.value.__cause__ is error
+    assert caught.value.message_id == event.event_id
+
+
+def test_an_interrupt_passes_while_a_message_is_read() -> None:
+    event = Checked(n=0)
+    Checked.raising = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        Checked._restore(event.to_json(), event._metadata)
 
 
 def test_placing_completes_the_metadata() -> None:

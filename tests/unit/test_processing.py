@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from happened import (
     StorageError,
     current_domain,
     handle,
+    processing,
 )
 from happened.domain import _active
 from happened.hooks import Step
@@ -210,6 +212,18 @@ def test_a_handler_that_fails_stops_no_other_and_keeps_the_event(tree: Tree) -> 
     assert tree.stored() == ["a", "b", "c"], "what the failed handler wrote is rolled back"
 
 
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    why: str
+
+
+def test_an_error_that_takes_no_note_stops_no_other_handler_either(tree: Tree) -> None:
+    tree.during["first a"] = failing(FrozenError("boom"))
+    with pytest.raises(FrozenError):
+        tree.process("a")
+    assert tree.seen == ["command a", "first a", "second a"]
+
+
 def test_several_failures_are_a_group_in_the_order_in_which_they_happened(tree: Tree) -> None:
     errors = [KeyError("first a"), ValueError("second a"), OSError("second b")]
     tree.children = {"a": ["b"]}
@@ -252,6 +266,52 @@ def test_an_interruption_goes_through_at_once(tree: Tree, where: str, error: Bas
     del tree.during[where]
     tree.process("z")
     assert tree.seen[-1] == "second z", "the next call is not disturbed"
+
+
+class Interrupted:
+    """A context variable; an interrupt comes right after it was set."""
+
+    def __init__(self, variable: contextvars.ContextVar[Any]) -> None:
+        self.get, self.reset, self._set = variable.get, variable.reset, variable.set
+
+    def set(self, value: object) -> Any:
+        token = self._set(value)
+        if value is not None:
+            raise KeyboardInterrupt
+        return token
+
+
+@pytest.mark.parametrize("where", ["current_trace", "current_unit_of_work", "_current_run"])
+@pytest.mark.parametrize("way", ["process", "add", "deliver"])
+def test_an_interrupt_before_a_handler_leaves_nothing_open(
+    tree: Tree, where: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = tree.Node()
+    node.grow("a")
+
+    def deliver() -> None:
+        transaction = tree.domain.storage.begin()
+        unit = tree.domain.processor.unit_in(transaction)
+        reaction = tree.domain.registry.reactions[0]
+        tree.domain.processor.run_in(unit, reaction, node._events[0])
+        tree.domain.processor.committed(unit, reaction, node._events[0])
+
+    ways = {"process": lambda: tree.process("a"), "add": lambda: tree.nodes.add(node)}
+    interrupted: Any = Interrupted(getattr(processing, where))
+
+    def in_a_context_of_its_own() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(processing, where, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                ways.get(way, deliver)()
+        assert current_trace.get() is None
+        unit = current_unit_of_work.get()
+        assert unit is None or unit.finished
+        tree.process("z")
+        assert tree.seen[-1] == "second z"
+        assert "z" in tree.stored()
+
+    contextvars.copy_context().run(in_a_context_of_its_own)
 
 
 def test_a_storage_that_breaks_off_leaves_nothing_set(tree: Tree) -> None:

@@ -28,6 +28,7 @@ from happened import (
     invariant,
     trace,
 )
+from happened.errors import was_committed
 from happened.fields import DateTime
 from happened.hooks import Step
 from happened.unit_of_work import UnitOfWork, current_unit_of_work
@@ -119,6 +120,64 @@ def test_a_failure_of_an_event_handler_says_that_the_event_stays() -> None:
         "raised by event handler Counting.count for BookAdded; the event stays recorded"
     ]
     assert "b1" in shop.domain.repository_for(shop.Book)
+
+
+def test_a_failure_tells_whether_what_it_came_from_was_committed() -> None:
+    shop = Shop(retries=0)
+    shop.rival = 1
+    with pytest.raises(ConcurrencyError) as caught:
+        shop.domain.process(shop.AddBook(book_id="b1"))
+    assert was_committed(caught.value)
+    with pytest.raises(ConcurrencyError) as caught:
+        shop.domain.process(shop.AddBook(book_id="b1"))
+    assert not was_committed(caught.value)
+
+
+def test_a_group_was_committed_if_all_of_it_came_later() -> None:
+    shop = Shop(retries=0)
+
+    @shop.domain.on(shop.BookAdded)
+    def fail(event: Any) -> None:
+        if event.book_id == "b2":
+            raise ExceptionGroup("of its own", [KeyError("one"), KeyError("two")])
+        raise KeyError("one")
+
+    shop.domain.init(traverse=False)
+    shop.rival = 2
+    with pytest.raises(ExceptionGroup) as caught:
+        shop.domain.process(shop.AddBook(book_id="b1"))
+    assert was_committed(caught.value)
+    shop.rival = 0
+    with pytest.raises(ExceptionGroup) as caught:
+        shop.domain.process(shop.AddBook(book_id="b2"))
+    assert was_committed(caught.value)
+    with pytest.raises(ExceptionGroup) as again, shop.domain.unit_of_work():
+        raise caught.value
+    assert not was_committed(again.value)
+
+
+def test_what_another_domain_had_committed_is_not_what_this_one_has() -> None:
+    other, shop = Shop(retries=0), Shop(retries=0)
+    other.rival = 1
+    with pytest.raises(ConcurrencyError) as caught, shop.domain.unit_of_work():
+        other.domain.process(other.AddBook(book_id="b1"))
+    assert not was_committed(caught.value)
+
+
+def test_a_command_that_was_refused_was_not_committed_although_what_it_processed_was() -> None:
+    shop = Shop(retries=0)
+    shop.rival = 1
+
+    def refuse() -> None:
+        with shop.domain.unit_of_work():
+            shop.domain.process(shop.AddBook(book_id="b1"))
+            raise KeyError("no")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        refuse()
+    refused, later = caught.value.exceptions
+    assert (was_committed(refused), was_committed(later)) == (False, True)
+    assert not was_committed(caught.value)
 
 
 def test_a_handler_is_not_called_again_once_something_inside_it_was_committed() -> None:

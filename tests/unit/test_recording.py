@@ -219,3 +219,25 @@ def test_a_block_that_raises_ends_its_recording_and_keeps_it() -> None:
         fail()
     assert [step.kind for step in recordings[0].steps] == ["persisted"]
     assert shelf.observers == []
+
+
+def test_a_method_that_keeps_a_name_has_the_lines_where_it_is_written() -> None:
+    domain = Domain("counting")
+
+    @domain.aggregate
+    class Book(Aggregate): ...
+
+    @domain.event(part_of=Book)
+    class BookLost(Event): ...
+
+    @domain.event_handler(part_of=Book)
+    class Losses:
+        @handle(BookLost, name="count")
+        def tally(self, event: BookLost) -> None: ...
+
+    domain.init(traverse=False)
+    with record(domain) as recording:
+        domain.dispatch(BookLost())
+    found = recording.to_dicts()[1]["handler"]
+    assert found["name"] == "Losses.count"
+    assert found["line"] == inspect.getsourcelines(Losses.tally)[1]

@@ -385,6 +385,17 @@ def test_a_wrong_option_is_refused_where_it_is_given(options: dict[str, Any], te
     assert registry.elements == []
 
 
+@pytest.mark.parametrize("name", ["", "Stock.reduce", "the stock", 7])
+def test_the_name_of_a_handler_is_one_word(name: Any) -> None:
+    class Stock: ...
+
+    (problem,) = misconfigured(Registry("shelf").add, "event handler", Stock, name=name)
+    assert problem == (
+        f"domain 'shelf': Stock: name={name!r}; the name of a handler is one word, as that of a "
+        "class is"
+    )
+
+
 @pytest.mark.parametrize(
     "kind, target, text",
     [

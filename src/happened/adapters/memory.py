@@ -90,7 +90,7 @@ class MemoryStorage:
     def begin(self, connection: Any = None) -> "MemoryTransaction":
         """See `Storage`."""
         if self._closed:
-            raise StorageError(self.url, "the storage is closed; open it again")
+            raise StorageError(self.url, "the storage is closed; init() opens it again")
         if connection is not None:
             raise ConfigurationError(
                 f"{self.url} has no connections to join, found {connection!r}; "
@@ -116,7 +116,13 @@ class MemoryStorage:
             first = bisect_left(places, start)
             return [self._numbered(place) for place in places[first : first + limit]]
 
-    def find_message(self, id: str) -> StoredMessage | None:
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
+        """See `Storage`."""
+        with self._lock:
+            places = self._streams.get(stream, ())
+            return self._numbered(places[position]) if 0 <= position < len(places) else None
+
+    def find_message_by_id(self, id: str) -> StoredMessage | None:
         """See `Storage`."""
         with self._lock:
             self._index()
@@ -452,9 +458,9 @@ class MemoryTransaction(Writes):
             )
             return [storage._numbered(place) for place in places[:limit]]
 
-    def find_message(self, id: str) -> StoredMessage | None:
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
         """See `Transaction`."""
-        return self._storage.find_message(id)
+        return self._storage.find_message(stream, position)
 
     def flush(self) -> None:
         """See `Transaction`."""

@@ -42,7 +42,8 @@ class MemoryTable:
 
     def put(self, id: str, document: Document | None) -> None:
         """Hold a document, or take note that it was removed."""
-        self.parsed.pop(id, None)
+        if self.parsed:
+            self.parsed.pop(id, None)
         if document is None:
             if self.rows.pop(id, None) is not None and not self.reusable:
                 self.removed.add(id)

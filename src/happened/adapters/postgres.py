@@ -5,8 +5,6 @@
 
 import json
 import re
-import threading
-import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +21,9 @@ from happened.adapters.postgres_connections import (
     Connection,
     Connections,
     Row,
-    close_with,
-    is_lost,
     statement,
 )
+from happened.adapters.postgres_news import News
 from happened.adapters.postgres_query import index_expression
 from happened.adapters.postgres_tables import MESSAGE, Tables, as_delivery, as_message
 from happened.adapters.postgres_transaction import PostgresTransaction
@@ -50,8 +47,6 @@ SCHEMA_VERSION: Final = 1
 
 _SQL: Final = Path(__file__).with_name("postgres.sql")
 _CREATING: Final = 1751216241  # the class of the advisory lock of `create`
-_SLICE: Final = 0.1  # how soon a wait notices a wake, in seconds
-_RECONNECT: Final = (0.1, 5.0)  # the first and the longest pause between attempts, in seconds
 
 
 class PostgresStorage:
@@ -85,12 +80,7 @@ class PostgresStorage:
         self._schema = self._tables.schema
         self._connections = Connections(address, self._verify)
         self._closed = False
-        self._changed = threading.Condition()
-        self._wakes = 0
-        self._listening = False
-        self._listeners: list[Connection] = []  # one, while somebody waits
-        close_with(self, self._listeners)
-        self._pause = _RECONNECT[0]
+        self._news = News(self._connections, self._tables.channel)
 
     # ------------------------------------------------------------------- the tables
 
@@ -234,9 +224,9 @@ class PostgresStorage:
     def begin(self, connection: Any = None) -> PostgresTransaction:
         """See `Storage`."""
         if self._closed:
-            raise StorageError(self.url, "the storage is closed; open it again")
+            raise StorageError(self.url, "the storage is closed; init() opens it again")
         if connection is None:
-            return PostgresTransaction(self._connections, self._tables)
+            return PostgresTransaction(self._connections, self._tables, self._news)
         joined = _driver_connection(connection)
         if joined is None:
             raise ConfigurationError(
@@ -249,13 +239,13 @@ class PostgresStorage:
                 f"{self.url} cannot join a connection that has no transaction, since nothing "
                 "would hold its writes together; begin a transaction first"
             )
-        return PostgresTransaction(self._connections, self._tables, joined)
+        return PostgresTransaction(self._connections, self._tables, self._news, joined)
 
     # ------------------------------------------------------------------- messages
 
-    def _messages(self, which: str, *parameters: Any) -> list[StoredMessage]:
+    def _messages(self, which: str, *parameters: Any, table: str = "") -> list[StoredMessage]:
         """Messages, each with its global position: what has none is numbered, and read again."""
-        sql = f"SELECT {MESSAGE} FROM {self._schema}.messages m {which}"
+        sql = f"SELECT {MESSAGE} FROM {table or f'{self._schema}.messages'} m {which}"
         while True:
             found = [as_message(row) for row in self._read(sql, *parameters)]
             if all(metadata.global_position is not None for metadata, *_ in found):
@@ -275,13 +265,21 @@ class PostgresStorage:
     ) -> list[StoredMessage]:
         """See `Storage`."""
         self._number_all()
-        order = "ORDER BY m.global_position LIMIT %s"
         if category is None:
-            return self._messages(f"WHERE m.global_position >= %s {order}", start, limit)
-        which = f"WHERE m.category = %s AND m.global_position >= %s {order}"
-        return self._messages(which, category, start, limit)
+            which = "WHERE m.global_position + 0 >= %s ORDER BY m.global_position + 0 LIMIT %s"
+            return self._messages(which, start, limit)
+        each = (category, start, limit)
+        table = self._tables.merged
+        return self._messages(
+            "ORDER BY m.global_position LIMIT %s", *each * PARTITIONS, limit, table=table
+        )
 
-    def find_message(self, id: str) -> StoredMessage | None:
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
+        """See `Storage`."""
+        which = "WHERE m.stream = %s AND m.position = %s"
+        return next(iter(self._messages(which, stream, position)), None)
+
+    def find_message_by_id(self, id: str) -> StoredMessage | None:
         """See `Storage`."""
         return next(iter(self._messages("WHERE m.id = %s", id)), None)
 
@@ -326,7 +324,8 @@ class PostgresStorage:
         start = "0"
         if from_now:
             self._number_all()
-            start = f"(SELECT coalesce(max(global_position) + 1, 0) FROM {self._schema}.messages)"
+            last = f"SELECT max(global_position + 0) FROM {self._schema}.messages"
+            start = f"coalesce(({last} WHERE global_position IS NOT NULL) + 1, 0)"
         self._read(
             f"INSERT INTO {self._schema}.checkpoints (subscription, partition, position)"
             f" SELECT %s, number, {start} FROM generate_series(0, %s - 1) AS number"
@@ -354,13 +353,8 @@ class PostgresStorage:
     def backlog(self, subscription: str, categories: Sequence[str] | None) -> Backlog:
         """See `Storage`."""
         wanted = None if categories is None else list(categories)
-        return self._backlog(
-            f"SELECT count(*), min(m.time) FROM {self._schema}.checkpoints c"
-            f" JOIN {self._schema}.messages m ON m.partition = c.partition"
-            " AND (m.global_position >= c.position OR m.global_position IS NULL)"
-            " WHERE c.subscription = %s AND (%s::text[] IS NULL OR m.category = ANY (%s::text[]))",
-            *(subscription, wanted, wanted),
-        )
+        sql = f"SELECT messages, since FROM {self._schema}.backlog(%s, %s::text[])"
+        return self._backlog(sql, subscription, wanted)
 
     def deliveries(
         self,
@@ -394,68 +388,17 @@ class PostgresStorage:
     # ------------------------------------------------------------------- waiting
 
     def wait(self, timeout: float) -> bool:
-        """See `Storage`.
-
-        One thread listens for all that wait; when it has waited enough, another one goes on.
-        """
-        end = time.monotonic() + timeout
-        with self._changed:
-            wakes = self._wakes
-            while self._wakes == wakes:
-                left = end - time.monotonic()
-                if left <= 0:
-                    return False
-                if self._listening:
-                    self._changed.wait(left)
-                    continue
-                self._listening = True
-                self._changed.release()
-                heard = False
-                try:
-                    heard = self._listen(min(left, _SLICE))
-                finally:
-                    self._changed.acquire()
-                    self._listening = False
-                    self._wakes += heard
-                    self._changed.notify_all()
-            return True
-
-    def _listen(self, timeout: float) -> bool:
-        """Whether a commit was told within a time; also true if one may have been missed."""
-        try:
-            if not self._listeners:
-                self._listeners.append(self._connections.connect())
-                self._listeners[0].execute(statement(f'LISTEN "{self._tables.channel}"'))
-                self._pause = _RECONNECT[0]
-                return True
-            return any(True for _ in self._listeners[0].notifies(timeout=timeout, stop_after=1))
-        except psycopg.Error as error:
-            if not is_lost(error):
-                raise self._connections.explain(error) from error
-            self._hang_up()
-            return True
-        except StorageError:
-            time.sleep(min(timeout, self._pause))
-            self._pause = min(2 * self._pause, _RECONNECT[1])
-            return False
-
-    def _hang_up(self) -> None:
-        while self._listeners:
-            self._listeners.pop().close()
+        """See `Storage`."""
+        return self._news.wait(timeout)
 
     def wake(self) -> None:
         """See `Storage`."""
-        with self._changed:
-            self._wakes += 1
-            self._changed.notify_all()
+        self._news.wake()
 
     def close(self) -> None:
         """See `Storage`."""
         self._closed = True
-        self.wake()
-        with self._changed:
-            if not self._listening:
-                self._hang_up()
+        self._news.close()
         self._connections.close()
 
 

@@ -39,9 +39,14 @@ CREATE TABLE happened.messages (
 );
 
 CREATE UNIQUE INDEX messages_stream_position ON happened.messages (stream, position);
-CREATE UNIQUE INDEX messages_global_position ON happened.messages (global_position)
+-- Each partition of a category lies together, in order: what is next in it is found at once,
+-- however much lies in others. The whole of a category is merged from its partitions.
+CREATE INDEX messages_partition ON happened.messages (category, partition, global_position)
     WHERE global_position IS NOT NULL;
-CREATE INDEX messages_category ON happened.messages (category, global_position)
+-- All messages in order. It has an expression, so that it is used where that is asked for alone: the
+-- planner does not know how partitions and categories belong together, and would now and then
+-- look through everything for the few messages of one of them.
+CREATE UNIQUE INDEX messages_global_position ON happened.messages ((global_position + 0))
     WHERE global_position IS NOT NULL;
 CREATE INDEX messages_unnumbered ON happened.messages (row) WHERE global_position IS NULL;
 
@@ -51,7 +56,7 @@ CREATE TABLE happened.category_ends (
     category  text COLLATE "C" NOT NULL,
     partition smallint NOT NULL,
     position  bigint NOT NULL,
-    PRIMARY KEY (category, partition)
+    PRIMARY KEY (partition, category)
 );
 
 CREATE TABLE happened.checkpoints (
@@ -98,7 +103,7 @@ CREATE INDEX deliveries_waiting ON happened.deliveries (subscription, partition,
 -- The numbering does not wait for the disk. Whatever is written because of it, such as a
 -- checkpoint, stands behind it in the write-ahead log, so it is never there without it.
 CREATE FUNCTION happened.number_messages(at_most integer, waiting boolean) RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     last bigint;
     numbered integer;
@@ -117,7 +122,7 @@ BEGIN
     -- A position that was given is not given again, even if somebody deleted the message by hand:
     -- subscriptions have read up to there.
     SELECT greatest(
-        (SELECT max(global_position) FROM happened.messages WHERE global_position IS NOT NULL),
+        (SELECT max(global_position + 0) FROM happened.messages WHERE global_position IS NOT NULL),
         (SELECT max(position) FROM happened.category_ends),
         -1
     ) INTO last;
@@ -135,7 +140,7 @@ BEGIN
         INSERT INTO happened.category_ends AS e (category, partition, position)
         SELECT p.category, p.partition, max(p.global_position) FROM placed p
         GROUP BY p.category, p.partition
-        ON CONFLICT (category, partition) DO UPDATE SET position = excluded.position
+        ON CONFLICT (partition, category) DO UPDATE SET position = excluded.position
     )
     SELECT count(*) INTO numbered FROM placed;
     RETURN numbered;
@@ -383,7 +388,8 @@ CREATE FUNCTION happened.commit_one(
     causation_id text, origin_stream text, headers json, message json, claims text[],
     settled_handler text, settled_message text,
     subscription text, subscription_partition smallint, read_before bigint, read_now bigint
-) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
     IF expected = 0 THEN
@@ -446,42 +452,58 @@ END $$;
 
 -- -------------------------------------------------------------------------------------- claims
 
--- The next messages of a partition, in the order of their positions. Each category is read by its
--- index: what stands in between in other categories costs nothing, however much it is.
+-- The next messages of a partition, in the order of their positions, read in each category by the
+-- index. The planner has no figures of a table that is new or has just grown: it might sort all
+-- that is left to be read.
 CREATE FUNCTION happened.read_partition(
     wanted smallint, start bigint, categories text[], at_most integer
-) RETURNS SETOF happened.messages LANGUAGE plpgsql AS $$
+) RETURNS SETOF happened.messages LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-    IF categories IS NULL THEN
-        RETURN QUERY
+    RETURN QUERY
+    SELECT found.* FROM happened.category_ends e CROSS JOIN LATERAL (
         SELECT m.* FROM happened.messages m
-        WHERE m.global_position >= start AND m.partition = wanted
-        ORDER BY m.global_position LIMIT at_most;
-    ELSE
-        RETURN QUERY
-        SELECT found.* FROM unnest(categories) AS name CROSS JOIN LATERAL (
-            SELECT m.* FROM happened.messages m
-            WHERE m.category = name AND m.global_position >= start AND m.partition = wanted
-            ORDER BY m.global_position LIMIT at_most
-        ) AS found
-        ORDER BY found.global_position LIMIT at_most;
-    END IF;
+        WHERE m.category = e.category AND m.partition = wanted AND m.global_position >= start
+        ORDER BY m.global_position LIMIT at_most
+    ) AS found
+    WHERE e.partition = wanted AND e.position >= start
+        AND (categories IS NULL OR e.category = ANY (categories))
+    ORDER BY found.global_position LIMIT at_most;
 END $$;
 
 -- Take the partition of a subscription that is read the least far, has something to do, and is
 -- nobody else's; read what is next in it, in the same way to the server and back. The lock of its
 -- checkpoint's row is the lock of the partition: it ends with the transaction, and so with the
 -- connection, and there is no lease to renew.
+--
+-- A hint names a partition where something is new; if there is, it is taken instead. To look at one
+-- costs less than to look at all of them.
+--
+-- Its statements are planned once in each connection. Left to itself, the planner takes a guess for
+-- the better plan, and makes it anew in each call: that took longer than to run it.
 CREATE FUNCTION happened.claim_partition(
-    wanted text, categories text[], due_by timestamptz, pending_by timestamptz, at_most integer
+    wanted text, categories text[], due_by timestamptz, pending_by timestamptz, at_most integer,
+    hint smallint
 ) RETURNS TABLE (
     partition smallint, "position" bigint, unread boolean, waiting json, message happened.messages
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     last bigint;
 BEGIN
-    IF EXISTS (SELECT FROM happened.deliveries d WHERE d.subscription = wanted) THEN
+    IF hint IS NOT NULL THEN
+        SELECT c.partition, c.position INTO partition, position FROM happened.checkpoints c
+        WHERE c.subscription = wanted AND c.partition = hint AND EXISTS (
+            SELECT FROM happened.category_ends e
+            WHERE e.partition = hint AND e.position >= c.position
+                AND (categories IS NULL OR e.category = ANY (categories))
+        )
+        FOR UPDATE OF c SKIP LOCKED;
+    END IF;
+    IF partition IS NOT NULL THEN
+        NULL;  -- found where the news came from
+    ELSIF EXISTS (SELECT FROM happened.deliveries d WHERE d.subscription = wanted) THEN
         SELECT c.partition, c.position INTO partition, position
         FROM happened.checkpoints c
         WHERE c.subscription = wanted AND (
@@ -517,7 +539,7 @@ BEGIN
         ORDER BY c.position, c.partition
         FOR UPDATE OF c SKIP LOCKED LIMIT 1;
     END IF;
-    IF NOT FOUND THEN
+    IF partition IS NULL THEN
         RETURN;
     END IF;
     -- New statements, which see what others did until they let go of the partition.
@@ -533,13 +555,15 @@ BEGIN
         FROM happened.deliveries d
         WHERE d.subscription = wanted AND d.partition = claim_partition.partition
             AND (d.state <> 'dead' OR d.blocks);
+        RETURN NEXT;  -- a row of its own: it may be long, and is not to come with each message
+        waiting := NULL;
     END IF;
     IF at_most > 0 AND cardinality(categories) = 1 THEN  -- most of the time: a smaller plan
         RETURN QUERY
         SELECT claim_partition.partition, claim_partition.position, true, waiting, m
         FROM happened.messages m
-        WHERE m.category = categories[1] AND m.global_position >= claim_partition.position
-            AND m.partition = claim_partition.partition
+        WHERE m.category = categories[1] AND m.partition = claim_partition.partition
+            AND m.global_position >= claim_partition.position
         ORDER BY m.global_position LIMIT at_most;
     ELSIF at_most > 0 THEN
         RETURN QUERY
@@ -565,6 +589,27 @@ BEGIN
         END IF;
         RETURN NEXT;
     END IF;
+END $$;
+
+-- How many messages a subscription has not read, and when the oldest of them was made. The ends of
+-- the categories say where there are any: it costs what is left, and not what lies there.
+CREATE FUNCTION happened.backlog(
+    wanted text, categories text[], OUT messages bigint, OUT since timestamptz
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    SELECT count(*), min(unread.time) INTO messages, since FROM (
+        SELECT m.time FROM happened.checkpoints c
+        JOIN happened.category_ends e ON e.partition = c.partition AND e.position >= c.position
+        JOIN happened.messages m ON m.category = e.category AND m.partition = e.partition
+            AND m.global_position >= c.position
+        WHERE c.subscription = wanted AND (categories IS NULL OR e.category = ANY (categories))
+        UNION ALL
+        SELECT m.time FROM happened.messages m
+        JOIN happened.checkpoints c ON c.partition = m.partition
+        WHERE m.global_position IS NULL AND c.subscription = wanted
+            AND (categories IS NULL OR m.category = ANY (categories))
+    ) unread;
 END $$;
 
 -- ------------------------------------------------------------------------------------- queries

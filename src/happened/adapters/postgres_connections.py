@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from happened.errors import ConfigurationError, HappenedError, StorageError, ValidationError
 
@@ -23,6 +24,7 @@ __all__ = [
     "Prepared",
     "Row",
     "close_with",
+    "fetched",
     "is_lost",
     "run_plainly",
     "statement",
@@ -37,10 +39,11 @@ _ENDED: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _ABSENT: Final = frozenset({"3F000", "42P01", "42883"})
 _NO_TEXT: Final = frozenset({"22P05", "22021"})
 
-# What a connection begins with. The numbering relies on READ COMMITTED, see postgres.sql.
+# What a connection begins with, whatever its role or database begins with. The numbering relies on
+# READ COMMITTED, see postgres.sql.
 _SETTINGS: Final = (
-    "SET TIME ZONE 'UTC'; SET default_transaction_isolation = 'read committed'; "
-    "SET default_transaction_read_only = off"
+    "SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET default_transaction_read_only = off; "
+    "SET default_transaction_isolation = 'read committed'"
 )
 
 
@@ -113,7 +116,7 @@ class Prepared:
 
     Args:
         name: its name in the connection.
-        sql: what it selects; ``{}`` stands for its parameters.
+        sql: what it selects; each ``{}`` stands for a parameter.
         types: those of its parameters, with commas in between.
 
     Attributes:
@@ -124,17 +127,17 @@ class Prepared:
     Example:
         >>> from happened.adapters.postgres_connections import Prepared
         >>> Prepared("root", "sqrt({})", "float").execute
-        'EXECUTE root(%s::float)'
+        'EXECUTE root(%s)'
     """
 
     def __init__(self, name: str, sql: str, types: str) -> None:
         each = types.split(", ")
-        given = ", ".join(f"%s::{type_}" for type_ in each)
-        numbered = ", ".join(f"${place}" for place in range(1, len(each) + 1))
+        given = (f"%s::{type_}" for type_ in each)
+        numbered = (f"${place}" for place in range(1, len(each) + 1))
         self.name = name
-        self.definition = f"PREPARE {name}({types}) AS SELECT {sql.format(numbered)}"
-        self.execute = f"EXECUTE {name}({given})"
-        self.plain = f"SELECT {sql.format(given)}"
+        self.definition = f"PREPARE {name}({types}) AS SELECT {sql.format(*numbered)}"
+        self.execute = f"EXECUTE {name}({', '.join('%s' for _ in each)})"
+        self.plain = f"SELECT {sql.format(*given)}"
 
 
 def statement(text: str) -> LiteralString:
@@ -165,6 +168,18 @@ def run_plainly(connection: Connection, sql: str, parameters: Sequence[Any] | No
         psycopg.Error: the server refuses it, or cannot be reached.
     """
     psycopg.ClientCursor(connection).execute(statement(sql), parameters)
+
+
+def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
+    """Return what a statement found, or nothing if it was none that finds something.
+
+    The driver's ``description`` tells that, too, but makes an object of each column first.
+
+    Args:
+        cursor: what executed the statement.
+    """
+    result = cursor.pgresult
+    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 def is_lost(error: psycopg.Error) -> bool:
@@ -234,6 +249,7 @@ class Connections:
             connection = psycopg.connect(
                 address.conninfo,
                 autocommit=True,
+                client_encoding="utf8",
                 connect_timeout=address.connect_timeout,
                 fallback_application_name="happened",
             )
@@ -245,11 +261,15 @@ class Connections:
             raise StorageError(address.url, f"{reason}; {asked}") from error
         return connection
 
-    def take(self, *, verified: bool = True, within: float = 30.0) -> Connection:
+    def take(
+        self, *, verified: bool = True, looked_at: bool = True, within: float = 30.0
+    ) -> Connection:
         """Return a connection, for the caller alone until `give`.
 
         Args:
             verified: whether the storage must be fit for use.
+            looked_at: whether one that the server has closed meanwhile is passed over; who would
+                repeat the first statement anyway can do without.
             within: how long to wait at most while all are taken, in seconds.
 
         Raises:
@@ -259,7 +279,7 @@ class Connections:
             self._start()
         connection = self._reserve(time.monotonic() + within)
         try:
-            while connection is not None and not _is_alive(connection):
+            while looked_at and connection is not None and not _is_alive(connection):
                 connection.close()
                 with self._free:
                     connection = self._idle.pop() if self._idle else None
@@ -283,7 +303,7 @@ class Connections:
                         "raise pool_size in the URL",
                     )
             if self._closed:
-                raise StorageError(self.address.url, "the storage is closed; open it again")
+                raise StorageError(self.address.url, "the storage is closed; init() opens it again")
             self._taken += 1
             return self._idle.pop() if self._idle else None
 
@@ -300,6 +320,7 @@ class Connections:
         with self._free:
             self._taken -= 1
             if usable and connection is not None and not self._closed:
+                connection.row_factory = tuple_row  # whatever a handler has made of it
                 self._idle.append(connection)
                 connection = None
             self._free.notify()
@@ -344,7 +365,7 @@ class Connections:
             connection = self.take()
             try:
                 cursor = connection.execute(statement(sql), parameters)
-                return cursor.fetchall() if cursor.description else []
+                return fetched(cursor)
             except psycopg.Error as error:
                 if repeated or not is_lost(error):
                     raise self.explain(error) from error

@@ -6,6 +6,7 @@
 import json
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from happened.adapters.postgres_connections import Connection, statement
 from happened.adapters.postgres_tables import Tables
@@ -13,7 +14,7 @@ from happened.errors import ConcurrencyError, HappenedError, ValidationError
 from happened.streams import stream as stream_name
 from happened.writes import Writes
 
-__all__ = ["refusal"]
+__all__ = ["refusal", "unusable"]
 
 
 def refusal(
@@ -47,6 +48,26 @@ def refusal(
         for (category, id), (_, expected) in writes.documents.items():
             name = stream_name(category, id)
             return ConcurrencyError(name, expected=expected, found=expected + 1)
+    return None
+
+
+def unusable(connection: Connection | None, *, begun: bool) -> str | None:
+    """Return why nothing more can be written in a transaction, or ``None`` if it can.
+
+    Args:
+        connection: its connection, if it has one by now.
+        begun: whether it was begun there by ourselves, so that it must be open.
+
+    Example:
+        >>> from happened.adapters.postgres_refusals import unusable
+        >>> unusable(None, begun=True) is None
+        True
+    """
+    status = None if connection is None else connection.pgconn.transaction_status
+    if status == TransactionStatus.INERROR:
+        return "a statement of this transaction failed, so it can only be rolled back"
+    if begun and status == TransactionStatus.IDLE:
+        return "somebody ended this transaction through its connection; nothing more is written"
     return None
 
 

@@ -9,11 +9,12 @@ from zlib import crc32
 import psycopg
 
 from happened.adapters.postgres_connections import Prepared, Row
-from happened.adapters.postgres_writes import ROW_TYPES
+from happened.adapters.postgres_writes import ROW_TYPES, Parts
 from happened.errors import ConcurrencyError, HappenedError, ValidationError
 from happened.immutable import freeze
 from happened.metadata import NO_HEADERS, Metadata
 from happened.storage import Checkpoint, Claim, Collection, Delivery, StoredMessage
+from happened.streams import PARTITIONS
 from happened.writes import due_of
 
 __all__ = ["MESSAGE", "Tables", "as_claim", "as_delivery", "as_message", "index_name"]
@@ -58,8 +59,10 @@ class Tables:
         schema: the schema, quoted.
         channel: where commits are told.
         collections: by category.
+        merged: the messages of a category from a position on, so many of them at most, three
+            parameters for each of its partitions.
         claiming: the statement that claims a partition.
-        committing: the statement that commits a row of each, of `as_row`.
+        numbering: the statement that numbers messages after a commit, and tells of it.
 
     Example:
         >>> from happened.adapters.postgres_tables import Tables
@@ -71,13 +74,36 @@ class Tables:
         self.schema = f'"{schema}"'
         self.channel = f"messages {schema}"[:63]
         self.collections: dict[str, Collection] = {}
+        self.merged = _merged(self.schema)
         self.claiming = Prepared(
             "happened_claim",
             f"c.partition, c.position, c.unread, c.waiting, {MESSAGE}"
-            f" FROM {self.schema}.claim_partition({{}}) c, LATERAL (SELECT (c.message).*) m",
-            "text, text[], timestamptz, timestamptz, integer",
+            f" FROM {self.schema}.claim_partition({{}}, {{}}, {{}}, {{}}, {{}}, {{}}) c,"
+            " LATERAL (SELECT (c.message).*) m",
+            "text, text[], timestamptz, timestamptz, integer, smallint",
         )
-        self.committing = Prepared("happened_commit", f"{self.schema}.commit_one({{}})", ROW_TYPES)
+        self._commits: dict[tuple[bool, ...], Prepared] = {}
+        self.numbering = f"SELECT {self.schema}.number_messages(%s, false), pg_notify(%s, %s)"
+
+    def commit_of(self, row: Parts) -> tuple[Prepared, list[Any]]:
+        """Return the statement that commits a row of each, and its parameters.
+
+        There is one for each set of what there is to write: the rest is neither sent nor read.
+
+        Args:
+            row: what `as_row` returned.
+        """
+        known = tuple(part is not None for part in row)
+        prepared = self._commits.get(known)
+        if prepared is None:
+            parts = list(zip(known, ROW_TYPES, strict=True))
+            given = ("{}" if is_there else "NULL" for is_there, types in parts for _ in types)
+            prepared = self._commits[known] = Prepared(
+                "happened_commit_" + "".join("01"[is_there] for is_there in known),
+                f"{self.schema}.commit_one({', '.join(given)})",
+                ", ".join(each for is_there, types in parts if is_there for each in types),
+            )
+        return prepared, [each for part in row if part is not None for each in part]
 
     def title(self, category: str) -> str:
         """Return the name of the class of a category, or the category."""
@@ -113,6 +139,15 @@ class Tables:
                 return category, field
         kind, *rest = (index or "").split(" ")
         return (rest[0], rest[1]) if kind == "unique" and len(rest) == 2 else None
+
+
+def _merged(schema: str) -> str:
+    each = (
+        f"(SELECT m.* FROM {schema}.messages m WHERE m.category = %s AND m.partition = {number}"  # noqa: S608 - the schema was checked
+        " AND m.global_position >= %s ORDER BY m.global_position LIMIT %s)"
+        for number in range(PARTITIONS)
+    )
+    return f"({' UNION ALL '.join(each)})"
 
 
 def as_message(row: Row) -> StoredMessage:
@@ -161,7 +196,8 @@ def as_claim(
         now: what retries are due by.
         pending_by: what pending deliveries are due by.
     """
-    number, position, unread, waiting = rows[0][:4]
+    number, position, _, waiting = rows[0][:4]
+    unread = rows[-1][2]
     deliveries = [as_delivery(each) for each in waiting or ()]
     claim = due_of(Checkpoint(subscription, number, position), deliveries, now, pending_by)
     if claim.due:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.errors import InvalidSqlStatementName
-from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from happened.adapters.postgres_connections import (
@@ -19,18 +18,21 @@ from happened.adapters.postgres_connections import (
     Connections,
     Prepared,
     Row,
+    fetched,
     is_lost,
     run_plainly,
     statement,
 )
+from happened.adapters.postgres_news import News
 from happened.adapters.postgres_query import selection
-from happened.adapters.postgres_refusals import refusal
+from happened.adapters.postgres_refusals import refusal, unusable
 from happened.adapters.postgres_tables import MESSAGE, Tables, as_claim, as_message
-from happened.adapters.postgres_writes import as_json, as_row
+from happened.adapters.postgres_writes import Parts, as_json, as_row
 from happened.errors import HappenedError, StorageError
 from happened.faults import at
 from happened.query import Criteria, Page
 from happened.storage import Checkpoint, Claim, Document, StoredMessage
+from happened.streams import partition
 from happened.writes import Writes
 
 __all__ = ["PostgresTransaction"]
@@ -54,6 +56,7 @@ class PostgresTransaction(Writes):
     Args:
         connections: where connections are taken from.
         tables: the tables.
+        listener: hears of commits.
         joined: a connection of the caller's own.
 
     Example:
@@ -63,28 +66,31 @@ class PostgresTransaction(Writes):
     """
 
     __slots__ = (
-        *("_added", "_claimed", "_connection", "_connections", "_cursor", "_flushes", "_joined"),
+        *("_added", "_claimed", "_connection", "_connections", "_flushes", "_joined"),
+        "_listener",
         *("_mark", "_news", "_schema", "_tables"),
     )
 
     def __init__(
-        self, connections: Connections, tables: Tables, joined: Connection | None = None
+        self,
+        connections: Connections,
+        tables: Tables,
+        listener: News,
+        joined: Connection | None = None,
     ) -> None:
         super().__init__()
+        self._listener = listener
         self._connections = connections
         self._tables = tables
         self._schema = tables.schema
         self._joined = joined is not None
         self._mark: str | None = None
         self._flushes = 0
-        self._connection: Connection | None = None
+        self._connection = joined
         self._begin_anew()
-        if joined is not None:
-            self._connection = joined
-            self._cursor = psycopg.Cursor(joined, row_factory=tuple_row)
 
     def _begin_anew(self) -> None:
-        self._news = False
+        self._news: str | None = None  # where there is something new: a partition, or anywhere
         self._added: set[tuple[str, str]] = set()
         self._claimed: dict[tuple[str, int], Checkpoint] = {}
 
@@ -123,7 +129,7 @@ class PostgresTransaction(Writes):
         again: bool = False,
     ) -> list[Row]:
         """Begin a transaction with some statements; return what the last of them found."""
-        connection = self._connections.take()
+        connection = self._connections.take(looked_at=False)
         try:
             if prepared is not None:
                 self._connections.prepare(connection, prepared)
@@ -131,7 +137,7 @@ class PostgresTransaction(Writes):
             cursor.execute(statement(sql), parameters)
             while cursor.nextset():
                 pass
-            rows = cursor.fetchall() if cursor.description else []
+            rows = fetched(cursor)
         except BaseException as error:
             self._connections.give(connection)
             if not isinstance(error, psycopg.Error):
@@ -141,14 +147,15 @@ class PostgresTransaction(Writes):
             self._connections.drop_idle()
             return self._begin_with(sql, parameters, prepared=prepared, again=True)
         self._connection = connection
-        self._cursor = connection.cursor()
         return rows
 
     def _run(self, sql: str, parameters: Any = None) -> list[Row]:
         """Run a statement in the transaction that has begun in the database."""
         try:
-            self._cursor.execute(statement(sql), parameters)
-            return self._cursor.fetchall() if self._cursor.description else []
+            connection: Any = self._connection
+            cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+            cursor.execute(statement(sql), parameters)
+            return fetched(cursor)
         except psycopg.Error as error:
             raise self._refusal(error) from error
 
@@ -226,13 +233,15 @@ class PostgresTransaction(Writes):
         pending_by = now - timedelta(seconds=grace)
         wanted = None if categories is None else list(categories)
         claiming = self._tables.claiming
-        given = (subscription, wanted, now, pending_by, limit)
+        hint = self._listener.hint(subscription)
         while True:
+            given = (subscription, wanted, now, pending_by, limit, hint)
             if self._connection is None:
                 sql = f"BEGIN; {claiming.execute}"
                 rows = self._begin_with(sql, given, prepared=claiming)
             else:
                 rows = self._run(claiming.plain, given)
+            hint = None
             if not rows:
                 if not (self._flushes or self._claimed or self._joined or self):
                     self.rollback()
@@ -254,9 +263,11 @@ class PostgresTransaction(Writes):
         )
         return [as_message(row) for row in rows]
 
-    def find_message(self, id: str) -> StoredMessage | None:
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
         """See `Transaction`."""
-        rows = self._read(f"SELECT {MESSAGE} FROM {self._schema}.messages m WHERE m.id = %s", (id,))
+        which = "WHERE m.stream = %s AND m.position = %s"
+        sql = f"SELECT {MESSAGE} FROM {self._schema}.messages m {which}"
+        rows = self._read(sql, (stream, position))
         return as_message(rows[0]) if rows else None
 
     def hold(self, subscription: str) -> list[Checkpoint]:
@@ -330,10 +341,6 @@ class PostgresTransaction(Writes):
             self._mark = mark
 
     @property
-    def _numbering(self) -> str:
-        return f"SELECT {self._schema}.number_messages(%s, false), pg_notify(%s, '')"
-
-    @property
     def _as_json(self) -> str:
         return as_json(self, self._tables.collections, self._claimed, self._added)
 
@@ -342,7 +349,10 @@ class PostgresTransaction(Writes):
         return f"SELECT {self._schema}.commit_writes(%s::json)"
 
     def _note_written(self) -> None:
-        self._news = self._news or any(not claims for *_, claims in self.messages)
+        for metadata, _, claims in self.messages:
+            if not claims:
+                known = self._news is None and len(self.messages) == 1
+                self._news = str(partition(metadata.stream or "")) if known else ""
         for key, (document, expected) in self.documents.items():
             if document is not None and not expected:
                 self._added.add(key)
@@ -352,19 +362,9 @@ class PostgresTransaction(Writes):
 
     def _check_status(self) -> None:
         """Refuse to go on where a statement of the caller's own failed, or ended everything."""
-        connection = self._connection
-        if connection is None:
-            return
-        status = connection.pgconn.transaction_status
-        if status == TransactionStatus.INERROR:
-            reason = "a statement of this transaction failed, so it can only be rolled back"
-        elif status == TransactionStatus.IDLE and not self._joined:
-            reason = (
-                "somebody ended this transaction through its connection; nothing more is written"
-            )
-        else:
-            return
-        raise StorageError(self._connections.address.url, reason)
+        reason = unusable(self._connection, begun=not self._joined)
+        if reason is not None:
+            raise StorageError(self._connections.address.url, reason)
 
     def commit(self) -> None:
         """See `Transaction`."""
@@ -381,8 +381,8 @@ class PostgresTransaction(Writes):
         self._check_status()
         at("commit: after the writes")
         if self._joined:
-            if self._news:
-                self._run("SELECT pg_notify(%s, '')", (self._tables.channel,))
+            if self._news is not None:
+                self._run("SELECT pg_notify(%s, %s)", (self._tables.channel, self._news))
             if self._mark is not None:
                 self._run(f"RELEASE SAVEPOINT {self._mark}")
                 self._mark = None
@@ -410,12 +410,12 @@ class PostgresTransaction(Writes):
         self._tell(connection)
         self._leave()
 
-    def _row_is_committed(self, connection: Connection, row: tuple[Any, ...]) -> bool:
+    def _row_is_committed(self, connection: Connection, row: Parts) -> bool:
         """Commit what is a row of each at most; if something stands in the way, begin anew."""
-        committing = self._tables.committing
+        committing, given = self._tables.commit_of(row)
         try:
             self._connections.prepare(connection, committing)
-            run_plainly(connection, f"{committing.execute}; COMMIT", row)
+            run_plainly(connection, f"{committing.execute}; COMMIT", given)
         except psycopg.Error as error:
             if is_lost(error):
                 raise
@@ -445,11 +445,12 @@ class PostgresTransaction(Writes):
         self.clear()
         self._begin_anew()
 
-    def _commit_row(self, row: tuple[Any, ...]) -> bool:
+    def _commit_row(self, row: Parts) -> bool:
         """Write a document, a message and a settled delivery; whether nothing stood in the way."""
         connection = self._connections.take()
         try:
-            connection.execute(statement(self._tables.committing.plain), row)
+            committing, given = self._tables.commit_of(row)
+            connection.execute(statement(committing.plain), given)
             self._note_written()
             at("commit: done")
             self._tell(connection)
@@ -470,9 +471,10 @@ class PostgresTransaction(Writes):
         for each other. It does not wait for the disk, nor for others who number. Who is not woken
         looks by himself after a while.
         """
-        if self._news:
+        if self._news is not None:
             try:
-                connection.execute(statement(self._numbering), (NUMBERED, self._tables.channel))
+                given = (NUMBERED, self._tables.channel, self._news)
+                connection.execute(statement(self._tables.numbering), given)
             except psycopg.Error as error:
                 _log.warning("the commit was made, but nobody was told: %s", error)
 

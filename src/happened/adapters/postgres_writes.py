@@ -10,20 +10,23 @@ from happened.streams import category as category_of
 from happened.streams import partition
 from happened.writes import Writes, pending_of
 
-__all__ = ["ROW_TYPES", "as_json", "as_row"]
+__all__ = ["ROW_TYPES", "Parts", "as_json", "as_row"]
 
 ROW_TYPES = (
-    "text, text, bigint, bigint, bigint, json, text, text, integer, timestamptz, text, text, "
-    "smallint, bigint, text, text, text, json, json, text[], text, text, text, smallint, bigint, "
-    "bigint"
+    ("text", "text", "bigint", "bigint", "bigint", "json"),
+    (
+        *("text", "text", "integer", "timestamptz", "text", "text", "smallint", "bigint"),
+        *("text", "text", "text", "json", "json", "text[]"),
+    ),
+    ("text", "text"),
+    ("text", "smallint", "bigint", "bigint"),
 )
 """The types of what `as_row` returns."""
 
+Parts = tuple[tuple[Any, ...] | None, ...]
+"""A document, a message, a settled delivery and a checkpoint, ``None`` for what is not there."""
+
 _UNKNOWN = Collection("")
-_NO_DOCUMENT: tuple[Any, ...] = (None,) * 6
-_NO_MESSAGE: tuple[Any, ...] = (None,) * 14
-_NOTHING_SETTLED = (None, None)
-_NOTHING_READ = (None, None, None, None)
 
 
 def as_json(
@@ -79,8 +82,8 @@ def as_json(
     return "{" + ",".join(f'"{name}":[{",".join(each)}]' for name, each in parts.items()) + "}"
 
 
-def as_row(writes: Writes, claimed: Mapping[tuple[str, int], Checkpoint]) -> tuple[Any, ...] | None:
-    """Return what is written as the parameters of ``commit_one``, or ``None`` if it is more.
+def as_row(writes: Writes, claimed: Mapping[tuple[str, int], Checkpoint]) -> Parts | None:
+    """Return what is written for ``commit_one``, or ``None`` if it is more than that takes.
 
     Args:
         writes: what is written.
@@ -94,26 +97,24 @@ def as_row(writes: Writes, claimed: Mapping[tuple[str, int], Checkpoint]) -> tup
         >>> from happened.writes import Writes
         >>> writes = Writes()
         >>> writes.settle("Stock.reduce", "m1")
-        >>> as_row(writes, {})[20:22]
-        ('Stock.reduce', 'm1')
+        >>> as_row(writes, {})
+        (None, None, ('Stock.reduce', 'm1'), None)
     """
     documents, messages, settled = writes.documents, writes.messages, writes.settled
     several = (documents, messages, settled, writes.checkpoints)
     if writes.deferred or max(map(len, several)) > 1:
         return None
-    read: tuple[Any, ...] = _NOTHING_READ
+    document = message = read = None
     for key, checkpoint in writes.checkpoints.items():
         before = claimed.get(key)
         if before is None:
             return None
         read = (*key, before.position, checkpoint.position)
-    document = _NO_DOCUMENT
     for (category, id), (written, expected) in documents.items():
         if written is None:
             return None
         data = _text(written.data, category)
         document = (category, id, expected, written.version, written.next_position, data)
-    message = _NO_MESSAGE
     for metadata, body, claims in messages:
         stream = metadata.stream or ""
         message = (
@@ -127,7 +128,7 @@ def as_row(writes: Writes, claimed: Mapping[tuple[str, int], Checkpoint]) -> tup
             _text(body, metadata.type),
             list(claims),
         )
-    return (*document, *message, *(settled[0] if settled else _NOTHING_SETTLED), *read)
+    return document, message, settled[0] if settled else None, read
 
 
 def _text(data: bytes, name: str) -> str:

@@ -130,9 +130,14 @@ class SQLiteStorage:
             rows = self._file.rows(_OF_CATEGORY, parameters)
         return list(map(message_of, rows))
 
-    def find_message(self, id: str) -> StoredMessage | None:
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
         """See `Storage`."""
-        rows = self._file.rows(f"{MESSAGES}WHERE id = ? ORDER BY global_position DESC", (id,))
+        return SQLiteTransaction(self._file).find_message(stream, position)
+
+    def find_message_by_id(self, id: str) -> StoredMessage | None:
+        """See `Storage`."""
+        sql = f"{MESSAGES}WHERE id = ? ORDER BY global_position DESC LIMIT 1"
+        rows = self._file.rows(sql, (id,))
         return message_of(rows[0]) if rows else None
 
     def streams(
@@ -244,9 +249,12 @@ class SQLiteStorage:
             for sql, parameters in statements:
                 self._file.rows(sql, parameters, connection)
             self._file.commit(connection)
-        except BaseException:
-            self._file.rollback(connection)
-            raise
+        finally:
+            try:
+                self._file.give(connection)
+            finally:
+                self._file.writing.release()
+        self._file.tell()
 
     def _joined(self, connection: Any) -> sqlite3.Connection:
         """The driver's connection in what somebody wants to be joined."""

@@ -44,8 +44,6 @@ CREATE TABLE happened_messages (
     UNIQUE (stream, position)
 );
 
-CREATE INDEX happened_messages_by_id ON happened_messages (id);
-
 CREATE INDEX happened_messages_by_partition
     ON happened_messages (category, partition, global_position);
 

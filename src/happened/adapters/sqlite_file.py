@@ -18,7 +18,7 @@ from happened.adapters.sqlite_query import add_functions, field_value, literal, 
 from happened.errors import ConfigurationError, StorageError, ValidationError
 from happened.storage import Collection
 
-__all__ = ["VERSION", "SQLiteFile"]
+__all__ = ["VERSION", "SQLiteFile", "no_text"]
 
 VERSION: Final = 1
 """The version of the tables in ``sqlite.sql``."""
@@ -52,6 +52,7 @@ class SQLiteFile:
         path: where it is.
         timeout: how long to wait for another writer, in seconds.
         partitions: which partitions the transactions of this process hold.
+        writing: the lock of the one transaction of this process that may write.
     """
 
     def __init__(self, url: str, path: str, synchronous: str, timeout: float) -> None:
@@ -71,8 +72,9 @@ class SQLiteFile:
         self._pid = os.getpid()
         self._ready = False
         self._opening = threading.RLock()
-        self._writing = threading.Lock()
+        self.writing = threading.Lock()
         self._changed = threading.Condition()
+        self._waiting = 0  # how many threads wait for changes
         self._wakes = 0
         self._seen = threading.local()
         self._watches: list[sqlite3.Connection] = []  # one, once somebody waited
@@ -94,7 +96,7 @@ class SQLiteFile:
             self._left += [self._free, self._watches, self.partitions]
             self._renew()
         if self._closed:
-            raise StorageError(self.url, "the storage is closed; open it again")
+            raise StorageError(self.url, "the storage is closed; init() opens it again")
 
     def join(self, connection: sqlite3.Connection) -> None:
         """Make somebody else's connection fit to be used.
@@ -126,7 +128,8 @@ class SQLiteFile:
         Raises:
             StorageError: the file cannot be opened, or the storage is closed.
         """
-        self.check_open()
+        if self._closed or self._pid != os.getpid():
+            self.check_open()
         if not self._ready:
             self.create()
         try:
@@ -135,11 +138,17 @@ class SQLiteFile:
             return self._open()
 
     def give(self, connection: sqlite3.Connection) -> None:
-        """Take a connection back, with no transaction open.
+        """Take a connection back; what its transaction has not committed is forgotten.
 
         Args:
-            connection: one that `take` has returned.
+            connection: one that `take` has returned; it is given up if it does not work any more.
         """
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()
+            return
         if self._closed:
             connection.close()
         else:
@@ -160,6 +169,7 @@ class SQLiteFile:
 
         Raises:
             StorageError: the file cannot be read.
+            ValidationError: a parameter has a lone surrogate.
         """
         used = self.take() if connection is None else connection
         try:
@@ -171,6 +181,8 @@ class SQLiteFile:
                 return _damaged_rows(used, sql, parameters)  # the driver could not decode a text
         except sqlite3.Error as error:
             raise self.failed(error) from error
+        except UnicodeEncodeError as error:
+            raise no_text(error) from error
         finally:
             if connection is None and isinstance(used, sqlite3.Connection):
                 self.give(used)
@@ -178,28 +190,32 @@ class SQLiteFile:
     def begin(self) -> sqlite3.Connection:
         """Return a connection in a transaction that may write; no other may meanwhile.
 
+        Whoever gets it gives it back, and releases `writing` then.
+
         Raises:
             StorageError: another was writing for too long, or the file cannot be opened.
         """
         connection = self.take()
-        if not self._writing.acquire(timeout=self.timeout):
+        if not self.writing.acquire(timeout=self.timeout):
             self.give(connection)
             raise StorageError(self.url, self._busy("a transaction of this process"))
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except BaseException as error:
-            self._writing.release()
-            self.give(connection)
+        except BaseException as error:  # an interrupt may come when it has begun already
+            try:
+                self.give(connection)
+            finally:
+                self.writing.release()
             if isinstance(error, sqlite3.Error):
                 raise self.failed(error) from error
             raise
         return connection
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        """End a transaction that `begin` has begun, and keep what it wrote.
+        """Keep what a transaction wrote.
 
         Args:
-            connection: its connection. If this fails, it must be rolled back.
+            connection: its connection, which has still to be given back.
 
         Raises:
             StorageError: it could not be written.
@@ -208,25 +224,6 @@ class SQLiteFile:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self.failed(error) from error
-        self._writing.release()
-        self.give(connection)
-        self.tell()
-
-    def rollback(self, connection: sqlite3.Connection) -> None:
-        """End a transaction that `begin` has begun, and forget what it wrote.
-
-        Args:
-            connection: its connection; it is replaced if it does not work any more.
-        """
-        try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            connection.close()
-        else:
-            self.give(connection)
-        finally:
-            self._writing.release()
 
     def failed(self, error: sqlite3.Error) -> StorageError:
         """Return what a failure of the driver means.
@@ -459,8 +456,9 @@ class SQLiteFile:
 
     def tell(self) -> None:
         """Let those who wait for changes look."""
-        with self._changed:
-            self._changed.notify_all()
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
 
     def wake(self) -> None:
         """Let every `wait` in this process return at once."""
@@ -492,7 +490,11 @@ class SQLiteFile:
                 return False
             with self._changed:
                 if wakes == self._wakes:
-                    self._changed.wait(min(left, _POLL))
+                    self._waiting += 1
+                    try:
+                        self._changed.wait(min(left, _POLL))
+                    finally:
+                        self._waiting -= 1
 
     def _data_version(self) -> int:
         """A number that changes when any other connection commits."""
@@ -506,6 +508,26 @@ class SQLiteFile:
         self.check_open()
         version: int = self.rows("PRAGMA data_version", (), self._watches[0])[0][0]
         return version
+
+
+def no_text(error: UnicodeEncodeError, title: str = "") -> ValidationError:
+    r"""Return what it means that a text cannot be encoded.
+
+    Args:
+        error: what was raised.
+        title: the class that the text belongs to, if that is known.
+
+    Example:
+        >>> from happened.adapters.sqlite_file import no_text
+        >>> try:
+        ...     "b\ud800".encode()
+        ... except UnicodeEncodeError as error:
+        ...     print(no_text(error, "Book"))
+        Book is not valid: _entity: 'b\ud800' has a lone surrogate, so it is no text; leave it out
+    """
+    found = repr(error.object[max(0, error.start - 20) : error.start + 20])
+    problem = f"{found} has a lone surrogate, so it is no text; leave it out"
+    return ValidationError({"_entity": [problem]}, title.encode(errors="backslashreplace").decode())
 
 
 def _decoded(text: bytes) -> str:

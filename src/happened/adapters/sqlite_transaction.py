@@ -3,9 +3,9 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from happened.adapters.sqlite_file import SQLiteFile
 from happened.adapters.sqlite_query import selection
@@ -42,6 +42,7 @@ _DEAD: Final = (  # of these it matters alone which streams wait behind them, an
     "SELECT stream, min(position) FROM happened_deliveries "
     "WHERE state <> 'pending' AND state = 'dead' AND subscription = ? AND blocks GROUP BY stream"
 )
+_T = TypeVar("_T")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNREAD: Final = (
     "SELECT partition, position, EXISTS (SELECT 1 FROM happened_messages AS message "
@@ -89,6 +90,8 @@ class SQLiteTransaction(SQLiteWrites):
             self.rollback()
             raise
         self._keep_applied()
+        if self._run is self._connection:  # its factory of rows may be changed from now on
+            self._run = self._connection.cursor()
         return self._connection  # type: ignore[no-any-return]
 
     @property
@@ -119,29 +122,29 @@ class SQLiteTransaction(SQLiteWrites):
             return Page([Document._make(row) for row in rows], len(rows))
         if criteria.limit == 0:
             return Page([], self._rows(query.total, query.parameters)[0][0])
+        return self._at_once(self._page, query.total, query.rows, query.parameters)
+
+    def _page(self, count: str, rows: str, parameters: dict[str, Any]) -> Page[Document]:
+        total = self._rows(count, parameters)[0][0]
+        return Page([Document._make(row) for row in self._rows(rows, parameters)], total)
+
+    def _at_once(self, read: Callable[..., _T], *arguments: Any) -> _T:
+        """What several statements find in one state of the file, that of the first of them.
+
+        A connection that this transaction has already is left as it is.
+        """
         if self._run is not None:
-            return self._page(query.total, query.rows, query.parameters, self._run)
+            return read(*arguments)
         connection = self._file.take()
         try:
-            connection.execute("BEGIN")  # so that both statements see the same
-            return self._page(query.total, query.rows, query.parameters, connection)
+            connection.execute("BEGIN")
+            self._run = connection
+            return read(*arguments)
         except sqlite3.Error as error:
             raise self._file.failed(error) from error
         finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._run = None
             self._file.give(connection)
-
-    def _page(
-        self,
-        count: str,
-        rows: str,
-        parameters: dict[str, Any],
-        connection: sqlite3.Connection | sqlite3.Cursor,
-    ) -> Page[Document]:
-        total = self._file.rows(count, parameters, connection)[0][0]
-        found = self._file.rows(rows, parameters, connection)
-        return Page([Document._make(row) for row in found], total)
 
     # ------------------------------------------------------------------- subscriptions
 
@@ -154,24 +157,37 @@ class SQLiteTransaction(SQLiteWrites):
         limit: int = 0,
     ) -> Claim | None:
         """See `Transaction`."""
-        partitions = self._file.partitions
-        pending_by = now - timedelta(seconds=grace)
-        if not partitions.locked and not self._work(subscription, categories, now, pending_by):
+        arguments = (subscription, categories, now, now - timedelta(seconds=grace))
+        if not self._file.partitions.locked and not self._work(*arguments):
             return None  # nothing to do: other processes need not be kept away for that
+        return self._at_once(self._claim, limit, *arguments)
+
+    def _claim(
+        self,
+        limit: int,
+        subscription: str,
+        categories: Sequence[str] | None,
+        now: datetime,
+        pending_by: datetime,
+    ) -> Claim | None:
+        """The partition and its next messages; what is read first is read behind the lock."""
+        partitions = self._file.partitions
         with partitions.changed:
-            if not partitions.lock():
-                return None
-            claim = self._work(subscription, categories, now, pending_by)
-            if claim is None:
-                partitions.unlock()
-                return None
-            key = (subscription, claim.checkpoint.partition)
-            partitions.held[key] = self
-            self._has_held = True
+            try:
+                if not partitions.lock():
+                    return None
+                claim = self._work(subscription, categories, now, pending_by)
+                if claim is None:
+                    return None
+                key = (subscription, claim.checkpoint.partition)
+                self._has_held = True
+                partitions.held[key] = self
+            finally:
+                partitions.unlock()  # if nothing is held
         self._claimed[key] = claim.checkpoint.position
         if claim.due or not limit:
             return claim
-        return claim._replace(messages=self.read_partition(claim, categories, limit))
+        return claim._replace(messages=self._next(claim.checkpoint, categories, limit))
 
     def _work(
         self,
@@ -215,7 +231,13 @@ class SQLiteTransaction(SQLiteWrites):
         self, claim: Claim, categories: Sequence[str] | None, limit: int
     ) -> list[StoredMessage]:
         """See `Transaction`."""
-        _, number, position = claim.checkpoint
+        return self._at_once(self._next, claim.checkpoint, categories, limit)
+
+    def _next(
+        self, checkpoint: Checkpoint, categories: Sequence[str] | None, limit: int
+    ) -> list[StoredMessage]:
+        """The next messages of a partition, by their positions over all categories."""
+        _, number, position = checkpoint
         found: list[StoredMessage] = []
         for category in self.among(categories):
             rows = self._rows(
@@ -227,9 +249,9 @@ class SQLiteTransaction(SQLiteWrites):
         found.sort(key=lambda each: each.metadata.global_position or 0)
         return found[:limit]
 
-    def find_message(self, id: str) -> StoredMessage | None:
+    def find_message(self, stream: str, position: int) -> StoredMessage | None:
         """See `Transaction`."""
-        rows = self._rows(f"{MESSAGES}WHERE id = ? ORDER BY global_position DESC", (id,))
+        rows = self._rows(f"{MESSAGES}WHERE stream = ? AND position = ?", (stream, position))
         return message_of(rows[0]) if rows else None
 
     def hold(self, subscription: str) -> list[Checkpoint]:
@@ -239,10 +261,13 @@ class SQLiteTransaction(SQLiteWrites):
         if keys:
             self._has_held = True
             if not self._file.partitions.hold(keys, self):
+                who = "another process has been handling messages"
+                if self._file.partitions.locked:
+                    who = f"this process has been handling messages of {subscription}"
                 raise StorageError(
                     self._file.url,
-                    f"somebody has been handling messages of {subscription} for "
-                    f"{self._file.timeout:g} seconds; stop the servers, and repeat it",
+                    f"{who} for {self._file.timeout:g} seconds without a pause; wait longer with "
+                    "?timeout= in the URL, or stop the servers, and repeat it",
                 )
         checkpoints = [Checkpoint(*row) for row in self._rows(sql, (subscription,))]
         for _, number, position in checkpoints:
@@ -318,12 +343,14 @@ class SQLiteTransaction(SQLiteWrites):
 
     def rollback(self) -> None:
         """See `Transaction`."""
-        if self._begun:
-            self._undo()
-        self._forget()
-        if self._has_held:
-            self._has_held = False
-            self._file.partitions.release(self)
+        try:
+            if self._begun:
+                self._undo()
+        finally:
+            self._forget()
+            if self._has_held:
+                self._file.partitions.release(self)
+                self._has_held = False
 
     def _begin(self) -> None:
         if self._begun:
@@ -339,19 +366,34 @@ class SQLiteTransaction(SQLiteWrites):
     def _end(self) -> None:
         if self._owner is None:
             self._file.commit(self._connection)
-            self._run = self._connection = None
+            self._give()
+            self._file.tell()
         else:
             self._execute("RELEASE happened")
-        self._begun = False
+            self._begun = False
 
     def _undo(self) -> None:
-        self._begun = False
         if self._owner is None:
-            connection, self._run, self._connection = self._connection, None, None
-            self._file.rollback(connection)
-        elif self._owner.in_transaction:
+            self._give()
+            return
+        self._begun = False
+        if self._owner.in_transaction:
             self._execute("ROLLBACK TO happened")
             self._execute("RELEASE happened")
+
+    def _give(self) -> None:
+        """Give the connection back, once; what was not committed is forgotten."""
+        connection, run = self._connection, self._run
+        self._run = self._connection = None
+        try:
+            if run is not connection:  # somebody else had it, and may have set its factories
+                connection.row_factory = None
+                connection.text_factory = str
+            if connection is not None:
+                self._file.give(connection)
+        finally:
+            self._begun = False  # no interrupt can come between this and the release
+            self._file.writing.release()
 
 
 def message_of(row: tuple[Any, ...]) -> StoredMessage:

@@ -9,9 +9,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
-from happened.adapters.sqlite_file import SQLiteFile
+from happened.adapters.sqlite_file import SQLiteFile, no_text
 from happened.adapters.sqlite_query import unique_terms
 from happened.errors import ConcurrencyError, ValidationError
 from happened.storage import Checkpoint, Delivery, Document, StoredMessage
@@ -74,7 +75,6 @@ class SQLiteWrites(Writes):
     __slots__ = ("_before", "_claimed", "_file", "_replaced", "_run")
 
     def __init__(self, file: SQLiteFile) -> None:
-        super().__init__()
         self._file = file
         self._run: Any = None  # a connection or a cursor, once there is one of its own
         self._forget()
@@ -101,14 +101,25 @@ class SQLiteWrites(Writes):
 
     def _apply(self) -> None:
         """Write all that is kept here."""
-        if self.documents:
-            self._write_documents()
-        for message in self.messages:
-            self._write_message(message)
-        self._write_checkpoints()
-        self._write_deliveries()
-        for category, by in self._replaced:
-            self._replace(category, by)
+        try:
+            if self.documents:
+                self._write_documents()
+            if self.messages:
+                for message in self.messages:
+                    self._write_message(message)
+                for each in pending_of(self.messages):
+                    self._defer(each)
+            if self.checkpoints:
+                self._write_checkpoints()
+            if self.settled:
+                self._settle()
+            for each in self.deferred:
+                self._execute(_SETTLE, (each.handler, each.message_id))
+                self._defer(each)
+            for category, by in self._replaced:
+                self._replace(category, by)
+        except UnicodeEncodeError as error:
+            raise no_text(error) from error
 
     def _write_checkpoints(self) -> None:
         for (subscription, number), checkpoint in self.checkpoints.items():
@@ -118,16 +129,11 @@ class SQLiteWrites(Writes):
             elif not self._execute(_ADVANCE, (checkpoint.position, subscription, number, before)):
                 raise ConcurrencyError(subscription, expected=before, found=self._place(checkpoint))
 
-    def _write_deliveries(self) -> None:
+    def _settle(self) -> None:
         for key in self.settled:
             # Most of them are pending: one look into the tree instead of four.
             if not self._execute(_SETTLE_PENDING, key) and not self._execute(_SETTLE, key):
                 raise ConcurrencyError(key[0], expected=1, found=0)
-        for each in pending_of(self.messages):
-            self._defer(each)
-        for each in self.deferred:
-            self._execute(_SETTLE, (each.handler, each.message_id))
-            self._defer(each)
 
     def _keep_applied(self) -> None:
         """Take note that what is kept here was handed to the database."""
@@ -158,6 +164,8 @@ class SQLiteWrites(Writes):
                     changed = self._execute(_INSERT, (category, id, *row[:3]))
             except sqlite3.IntegrityError as error:
                 raise self._refused(category, document, error) from error
+            except UnicodeEncodeError as error:
+                raise no_text(error, self._file.title(category)) from error
             if not changed:
                 self._conflict(category, id, expected)
 
@@ -232,27 +240,30 @@ class SQLiteWrites(Writes):
         if text is None:
             raise ValidationError({"_entity": ["a message must be text in UTF-8"]}, metadata.type)
         headers = metadata.headers
-        changed = self._execute(
-            _APPEND,
-            (
-                metadata.id,
-                metadata.type,
-                metadata.version,
-                _moment(metadata.timestamp),
-                name,
-                metadata.position,
-                category_of(name),
-                partition(name),
-                metadata.correlation_id,
-                metadata.causation_id,
-                metadata.origin_stream,
-                json.dumps(headers) if headers else "{}",
-                text,
-                json.dumps(claims) if claims else "[]",
-                metadata.position,
-                name,
-            ),
-        )
+        try:
+            changed = self._execute(
+                _APPEND,
+                (
+                    metadata.id,
+                    metadata.type,
+                    metadata.version,
+                    _moment(metadata.timestamp),
+                    name,
+                    metadata.position,
+                    category_of(name),
+                    partition(name),
+                    metadata.correlation_id,
+                    metadata.causation_id,
+                    metadata.origin_stream,
+                    json.dumps(headers) if headers else "{}",
+                    text,
+                    _names(claims) if claims else "[]",
+                    metadata.position,
+                    name,
+                ),
+            )
+        except UnicodeEncodeError as error:
+            raise no_text(error, metadata.type) from error
         if not changed:
             found = self._rows(_END, (name,))[0][0]
             raise ConcurrencyError(name, expected=metadata.position or 0, found=found)
@@ -282,8 +293,14 @@ class SQLiteWrites(Writes):
             ) from error
 
 
+@lru_cache(maxsize=1000)
+def _names(claims: tuple[str, ...]) -> str:
+    return json.dumps(claims)
+
+
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds")
 
 
 def text_of(data: bytes) -> str | None:

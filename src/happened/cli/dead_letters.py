@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from happened.cli.arguments import DomainArgument, JsonOption, YesOption, example, group
-from happened.cli.display import agree, as_json, console, moment, parsed, table
+from happened.cli.display import agree, as_json, console, counted, moment, parsed, table
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 from happened.elements import nearest
@@ -66,7 +66,8 @@ def list_(
         return
     rows = table("handler", "attempts", "message", numbers=["attempts"])
     for delivery in deliveries:
-        told = [delivery.message_id, f"{delivery.stream} at {delivery.position}", delivery.error]
+        place = f"{delivery.stream} at {delivery.position}"
+        told = [delivery.message_id, place, " ".join(_due(delivery)), delivery.error]
         rows.add_row(
             delivery.handler, str(delivery.attempts), "\n".join(each for each in told if each)
         )
@@ -87,8 +88,8 @@ def show(
     """Show a message with its data and its metadata, and the traceback of its handler's failure."""
     found = find_stored_domain(domain)
     delivery = _only(found.storage, id, handler, ("dead", "retrying", "held", "pending"))
-    stored = found.storage.find_message(id)
-    if stored is None:
+    stored = found.storage.find_message(delivery.stream, delivery.position)
+    if stored is None or stored.metadata.id != id:
         raise HappenedError(f"the message {id} is not stored, only that {delivery.handler} failed")
     metadata = stored.metadata.to_dict()
     if json:
@@ -99,7 +100,8 @@ def show(
     rows.show_header = False
     rows.add_row("handler", delivery.handler)
     rows.add_row("state", f"{delivery.state}, attempts: {delivery.attempts}")
-    rows.add_row("due", moment(delivery.due))
+    if due := _due(delivery):
+        rows.add_row(*due)
     for name, value in metadata.items():
         if value not in (None, {}):
             rows.add_row(name.replace("_", " "), str(value))
@@ -154,7 +156,7 @@ def discard(
     found = find_stored_domain(domain)
     chosen = _chosen(found, ids, every=every, handler=handler, subscription=subscription)
     if every and chosen:
-        agree(f"Discard {len(chosen)} dead letters?", yes=yes)
+        agree(f"Discard {counted(len(chosen), 'dead letter')}?", yes=yes)
     for delivery in chosen:
         if _settled(found.storage, delivery, None):
             typer.echo(f"discarded: {_line(delivery)}")
@@ -230,6 +232,12 @@ def _settled(storage: Storage, delivery: Delivery, again: Delivery | None) -> bo
 
 def _line(delivery: Delivery) -> str:
     return f"{delivery.message_id} {delivery.handler} {delivery.stream}"
+
+
+def _due(delivery: Delivery) -> tuple[str, ...]:
+    """What its moment means, and the moment: a dead letter is due no more since it failed."""
+    meaning = {"dead": "failed", "retrying": "next try"}.get(delivery.state)
+    return (meaning, moment(delivery.due)) if meaning else ()
 
 
 def _data(delivery: Delivery) -> dict[str, Any]:

@@ -19,6 +19,7 @@ __all__ = [
     "agree",
     "as_json",
     "console",
+    "counted",
     "moment",
     "parsed",
     "progress_bar",
@@ -111,6 +112,21 @@ def moment(value: datetime) -> str:
         '2026-12-24T18:30:00Z'
     """
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one.
+
+    Args:
+        number: how many there are.
+        noun: what was counted, in the singular.
+
+    Example:
+        >>> from happened.cli.display import counted
+        >>> counted(1, "message"), counted(2, "message")
+        ('1 message', '2 messages')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def seconds_since(value: datetime | None) -> float:

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from happened.cli.arguments import DomainArgument, JsonOption, example, group
-from happened.cli.display import as_json, console, progress_bar, table
+from happened.cli.display import as_json, console, counted, progress_bar, table
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 
@@ -59,7 +59,7 @@ def rebuild(
     found = find_stored_domain(domain)
     with progress_bar(name) as told:
         count = found.rebuild(name, restart=restart, progress=told)
-    typer.echo(f"{name}: rebuilt from {count} messages")
+    typer.echo(f"{name}: rebuilt from {counted(count, 'message')}")
 
 
 def _feeding(domain: Domain, projection: type) -> list[str]:

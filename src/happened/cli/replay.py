@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from happened.cli.arguments import DomainArgument, YesOption, example
-from happened.cli.display import agree, progress_bar
+from happened.cli.display import agree, counted, progress_bar
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 from happened.elements import nearest
@@ -48,7 +48,7 @@ def replay(
         count = Replay(found.processor, f"{handler}~replay", [subscription], progress=told).run(
             start
         )
-    typer.echo(f"{handler}: {count} messages read")
+    typer.echo(f"{handler}: {counted(count, 'message')} read")
 
 
 def _named(domain: Domain, name: str) -> Subscription:

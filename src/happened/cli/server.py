@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from happened.cli.arguments import DomainArgument, example
+from happened.cli.display import counted
 from happened.cli.domains import find_stored_domain
 from happened.cli.logs import configure_logs
 from happened.domain import Domain
@@ -80,7 +81,7 @@ def server(
         told = "".join(
             f"; {left[state]} {state}" for state in ("retrying", "held", "dead") if left[state]
         )
-        typer.echo(f"{count} messages handled or put aside{told}")
+        typer.echo(f"{counted(count, 'message')} handled or put aside{told}")
         return
     runner = Server(
         found.processor, found.subscriptions, workers=workers, context=found.domain_context

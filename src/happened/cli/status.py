@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from happened.cli.arguments import DomainArgument, JsonOption, example
-from happened.cli.display import as_json, console, seconds_since, table
+from happened.cli.display import as_json, console, counted, seconds_since, table
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 from happened.errors import HappenedError
@@ -152,8 +152,10 @@ def _shown(domain: Domain) -> RenderableType:
     left = storage.unnumbered()
     if not left.messages:
         return rows
+    has = "has" if left.messages == 1 else "have"
     age = f"{seconds_since(left.since):.1f} s"
-    return Group(rows, Text(f"{left.messages} messages have no position yet, since {age}"))
+    told = f"{counted(left.messages, 'message')} {has} no position yet, since {age}"
+    return Group(rows, Text(told))
 
 
 def _names(subscription: Subscription) -> list[str]:

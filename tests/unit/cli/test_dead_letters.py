@@ -1,12 +1,13 @@
 """What ``happened dead-letters`` shows and does."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import typer
 
 from happened.cli import dead_letters
-from happened.storage import Delivery
+from happened.storage import Delivery, DeliveryState
 from tests.unit.cli.conftest import Run
 
 
@@ -25,15 +26,41 @@ def add_another(shop: Any, id: str, **changes: Any) -> Delivery:
     return other
 
 
-def test_they_are_listed(dead: str, run: Run) -> None:
+def due_of(shop: Any, id: str) -> str:
+    (delivery,) = shop.domain.storage.deliveries(message_id=id)
+    assert datetime.now(UTC) - delivery.due < timedelta(minutes=5)
+    return f"{delivery.due:%Y-%m-%d %H:%M:%S}Z"
+
+
+def test_they_are_listed(dead: str, shop: Any, run: Run) -> None:
     ran = run("dead-letters", "list", "shop")
     assert ran.code == 0
     assert [line.rstrip() for line in ran.out.splitlines()] == [
         "handler  attempts  message",
         f"ship            1  {dead}",
         "                   order-order/7 at 0",
+        f"                   failed {due_of(shop, dead)}",
         "                   KeyError: 'no address'",
     ]
+
+
+@pytest.mark.parametrize(
+    "state, told", [("dead", "failed "), ("retrying", "next try "), ("held", ""), ("pending", "")]
+)
+def test_a_moment_is_told_with_what_it_means(
+    state: DeliveryState, told: str, dead: str, shop: Any, run: Run
+) -> None:
+    due = due_of(shop, dead)
+    (delivery,) = shop.domain.storage.deliveries(message_id=dead)
+    transaction = shop.domain.storage.begin()
+    transaction.settle(delivery.handler, dead)
+    transaction.defer(delivery._replace(state=state))
+    transaction.commit()
+    listed = run("dead-letters", "list", "shop", "--state", state).out
+    shown = run("dead-letters", "show", "shop", dead).out
+    assert listed.count(due) == shown.count(due) == bool(told)
+    assert f"{told}{due}" in " ".join(listed.split()) or not told
+    assert f"{told}{due}" in " ".join(shown.split()) or not told
 
 
 def test_they_are_listed_as_json(dead: str, run: Run) -> None:
@@ -94,6 +121,18 @@ def test_one_is_shown_as_json(dead: str, run: Run) -> None:
     assert told["traceback"].endswith("KeyError: 'no address'\n")
 
 
+@pytest.mark.parametrize("changes", [{"message_id": "m9"}, {"position": 1, "message_id": "m9"}])
+def test_one_whose_message_is_gone_cannot_be_shown(
+    shop: Any, dead: str, run: Run, changes: dict[str, Any]
+) -> None:
+    add_another(shop, dead, **changes)
+    assert run("dead-letters", "show", "shop", "m9") == (
+        1,
+        "",
+        "happened: the message m9 is not stored, only that AddUp.add failed\n",
+    )
+
+
 def test_what_does_not_wait_is_refused(shop: Any, dead: str, run: Run) -> None:
     assert run("dead-letters", "show", "shop", "m1") == (
         1,
@@ -143,7 +182,7 @@ def test_one_is_discarded_and_said(shop: Any, dead: str, run: Run) -> None:
     ran = run("dead-letters", "discard", "shop", dead)
     assert ran == (0, f"discarded: {dead} ship order-order/7\n", "")
     assert waiting(shop) == []
-    assert shop.domain.storage.find_message(dead) is not None
+    assert shop.domain.storage.find_message("order-order/7", 0) is not None
 
 
 def test_all_are_discarded_only_if_somebody_agrees(
@@ -152,7 +191,7 @@ def test_all_are_discarded_only_if_somebody_agrees(
     ran = run("dead-letters", "discard", "shop", "--all")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "happened: Discard 1 dead letters? There is no terminal to ask on; give --yes to agree\n"
+        "happened: Discard 1 dead letter? There is no terminal to ask on; give --yes to agree\n"
     )
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", confirm([False, True]))

@@ -177,6 +177,12 @@ def test_what_is_there_is_delivered_once(shop: Any, run: Run) -> None:
     assert run("server", "shop", "--once").out == "0 messages handled or put aside\n"
 
 
+def test_one_message_is_told_in_the_singular(shop: Any, dead: str, run: Run) -> None:
+    shop.broken = False
+    assert run("dead-letters", "retry", "shop", dead).code == 0
+    assert run("server", "shop", "--once").out == "1 message handled or put aside\n"
+
+
 def test_a_port_that_is_taken_is_refused_before_anything_is_started(
     shop: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

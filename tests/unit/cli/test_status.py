@@ -1,5 +1,6 @@
 """What ``happened status`` shows."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from happened.cli import status
+from happened.storage import Backlog
 from tests.unit.cli.conftest import Run
 
 
@@ -62,6 +64,17 @@ def test_what_waits_is_counted(shop: Any, dead: str, run: Run) -> None:
     table = run("status", "shop").out.splitlines()
     assert table[1].split()[:3] == ["AddUp", "order", "2"]
     assert table[3].split()[-1] == "1"
+
+
+@pytest.mark.parametrize(
+    "count, told", [(1, "1 message has no position yet"), (2, "2 messages have no position yet")]
+)
+def test_messages_without_a_position_are_told(
+    shop: Any, run: Run, monkeypatch: pytest.MonkeyPatch, count: int, told: str
+) -> None:
+    left = Backlog(count, datetime.now(UTC))
+    monkeypatch.setattr(type(shop.domain.storage), "unnumbered", lambda _: left)
+    assert run("status", "shop").out.splitlines()[-1].startswith(f"{told}, since ")
 
 
 def test_a_table_stays_within_80_columns(shop: Any, run: Run) -> None:

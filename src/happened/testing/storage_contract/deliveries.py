@@ -177,14 +177,33 @@ def test_all_is_numbered_once_it_was_read_by_category(stock: Storage) -> None:
     assert stock.number() == 0
 
 
+def test_a_message_is_found_by_its_stream_and_position(storage: Storage) -> None:
+    saved = [message(TWO, 0), message(ONE, 0, b'{"n":1}'), message(ONE, 1, b'{"n":2}')]
+    append(storage, *saved)
+    transaction = storage.begin()
+    for number, (metadata, data, claims) in enumerate(saved):
+        assert metadata.stream is not None
+        assert metadata.position is not None
+        early = transaction.find_message(metadata.stream, metadata.position)
+        assert early is not None
+        assert early.metadata._replace(global_position=None) == metadata
+        assert early[1:] == (data, claims)
+        read = storage.find_message(metadata.stream, metadata.position)
+        assert read == (metadata._replace(global_position=number), data, claims)
+        assert transaction.find_message(metadata.stream, metadata.position) == read
+    for reader in (storage, transaction):
+        assert reader.find_message(ONE, 2) is None
+        assert reader.find_message(ONE, -1) is None
+        assert reader.find_message("book-nobody", 0) is None
+    transaction.rollback()
+
+
 def test_a_message_is_found_by_its_id(storage: Storage) -> None:
-    saved = message(ONE, 0, b'{"n":1}')
-    append(storage, saved)
-    storage.read_category(None)
-    read = storage.find_message(saved.metadata.id)
-    assert read is not None
-    assert read.metadata == saved.metadata._replace(global_position=0)
-    assert storage.find_message("nobody") is None
+    saved = [message(ONE, 0), message(ONE, 1, b'{"n":1}'), message(TWO, 0)]
+    append(storage, *saved)
+    found = storage.find_message_by_id(saved[1].metadata.id)
+    assert found == (saved[1].metadata._replace(global_position=1), b'{"n":1}', ())
+    assert storage.find_message_by_id("nobody") is None
 
 
 def test_streams_are_told_by_their_names(storage: Storage) -> None:
