@@ -134,9 +134,9 @@ def test_a_program_prints_what_the_guide_says_and_gives_its_trace(page: Page) ->
 
 
 def test_an_endless_loop_is_told_of_and_stopped_and_the_next_run_works(page: Page) -> None:
-    page.evaluate("window.slow = () => session.stop()")
+    page.evaluate("() => { window.slow = () => session.stop(); }")
     ended = run(page, "while True: pass")
-    page.evaluate("window.slow = () => {}")  # nobody stops what comes next, however slow it is
+    page.evaluate("delete window.slow")  # nobody stops what comes next, however slow it is
     assert (ended["error"]["name"], ended["slow"]) == ("Stopped", 1)
     assert run(page, "print('next')")["out"] == "next\n"
 
