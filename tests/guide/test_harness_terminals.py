@@ -1,6 +1,7 @@
 """Sessions with several terminals: what runs in one of them is really started, read and ended."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.guide.masks import mask
 from tests.guide.programs import main
 from tests.guide.sessions import SessionError, remake_console
 from tests.guide.small import SHOWN, Small
+from tests.guide.terminals import Terminal
 
 SERVER = """\
 import os, signal, sys, time
@@ -90,48 +92,61 @@ def test_a_line_that_is_shown_several_times_must_come_as_often(folder: Path) -> 
     assert mask(remake_console(session, folder)) == mask(session)
     once = session.replace("; echo placed\nplaced", "").replace("$ echo o1 > orders\n", "", 1)
     with pytest.raises(SessionError, match=r"did not reach the line 'handled o1 took=0\.1'"):
-        limited(once, folder)
+        limited(once, folder, "handled o1")
 
 
-def limited(session: str, folder: Path) -> str:
+def limited(session: str, folder: Path, last: str) -> str:
+    """Run a session; once a terminal has printed the last that it prints, more is soon given up."""
+    take = Terminal.take
+
+    def soon(self: Terminal, enough: Callable[[str], int | None], limit: float) -> str | None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.ended or last in self._text or enough(self.new) is not None, limit
+            )
+        return take(self, enough, 0.5)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "LINE_LIMIT", 0.5)
-        patch.setattr(sessions, "STOP_LIMIT", 0.5)
+        patch.setattr(Terminal, "take", soon)
         return remake_console(session, folder)
 
 
 WRONG = {
     "a line that never comes": (
         SESSION.replace("handled o2 took=0.1", "handled o3"),
+        "handled o2",
         11,
         "did not reach the line 'handled o3'.*handled o2",
     ),
-    "a look at nothing": ("(server)\nready\n", 1, "nothing was started in a terminal 'server'"),
+    "a look at nothing": ("(server)\nready\n", "", 1, "nothing was started in a terminal 'server'"),
     "a look that waits for no line": (
         "(server) $ python server.py\nready pid=1\n(server)\n",
+        "ready",
         3,
         "did not reach its end",
     ),
     "a terminal that is busy": (
         "(server) $ python server.py\nready pid=1\n(server) $ python server.py\n",
+        "ready",
         3,
         "'.server. . python server.py' still runs there",
     ),
     "a failure that is not shown": (
         SESSION[: SESSION.index("$ echo o1")].partition("\n\n")[2]
         + "$ echo bad > orders; tail --pid=$server -f /dev/null\n(server)\nhandled bad took=0.1\n",
+        "KeyError",
         1,
         "fails where the session does not show it: KeyError: 'bad'",
     ),
 }
 
 
-@pytest.mark.parametrize("session, line, text", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("session, last, line, text", WRONG.values(), ids=WRONG)
 def test_a_wrong_session_is_caught_by_its_line_and_leaves_nothing_running(
-    folder: Path, session: str, line: int, text: str
+    folder: Path, session: str, last: str, line: int, text: str
 ) -> None:
     with pytest.raises(SessionError, match=f"(?s){text}") as raised:
-        limited(session, folder)
+        limited(session, folder, last)
     assert raised.value.line == line
     assert alive(folder) == []
 
