@@ -47,13 +47,16 @@ class Measured:
         self.connection.execute(f"SET search_path TO {parse_qs(query)['schema'][0]}")
 
     def blocks(self, sql: str, parameters: Any) -> int:
-        """How many blocks a statement reads, those of its functions included."""
+        """How many blocks a statement reads, those of its functions included.
+
+        What a new connection has to look up is not it, nor what it looks up again because others
+        change the catalogues at that moment: it is the fewest of some times.
+        """
         explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"
-        self.connection.execute(sql, parameters)  # what a new connection has to look up is not it
-        row = self.connection.execute(explained, parameters).fetchone()
-        assert row is not None
-        plan = row[0][0]["Plan"]
-        return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+        self.connection.execute(sql, parameters)
+        rows = [self.connection.execute(explained, parameters).fetchone() for _ in range(3)]
+        plans = [row[0][0]["Plan"] for row in rows if row is not None]
+        return min(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans)
 
 
 @pytest.fixture(params=["new", "analyzed"])
@@ -120,8 +123,8 @@ def test_a_claim_looks_first_where_something_was_committed_last(
     storage.wait(5)  # from here on it hears of commits
     append(storage, message(ALONE, 0))
     append(storage, message(CROWDED, 0))
-    told = [storage.wait(5), storage.wait(0.01)]  # both commits may come at once
-    assert told[0]
+    while storage._news.hint("another") != partition(CROWDED):  # both may come at once, or not
+        assert storage.wait(30)
     now = datetime.now(UTC)
     places = []
     for _ in range(3):
@@ -134,7 +137,7 @@ def test_a_claim_looks_first_where_something_was_committed_last(
             transaction.commit()
     assert places == [partition(CROWDED), partition(ALONE)]
     append(storage, message(OTHER, 0))
-    assert storage.wait(5)
+    assert storage.wait(30)
     transaction = storage.begin()
     claim = transaction.claim("Stock", ["book"], now, limit=10)
     assert claim is None, "where the news came from there is nothing for it"
