@@ -19,8 +19,11 @@ def memory(folder: Path) -> str:
 
 
 def sqlite(folder: Path) -> str:
-    """What a process that dies loses is the same in either mode; this one is faster."""
-    return f"sqlite:///{folder / new_id()}.db?synchronous=normal"
+    """What a process that dies loses is the same in either mode; this one is faster.
+
+    Where tests are busy, a writer may have to wait for others longer than it does by default.
+    """
+    return f"sqlite:///{folder / new_id()}.db?synchronous=normal&timeout=30"
 
 
 def postgres(folder: Path) -> str:
@@ -70,7 +73,7 @@ def _drop(*schemas: str) -> None:
         for schema in schemas:
             try:
                 connection.execute(f"DROP SCHEMA {schema} CASCADE")
-            except psycopg.errors.LockNotAvailable:
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks"
                     " JOIN pg_class ON pg_class.oid = relation"
