@@ -357,7 +357,7 @@ def test_a_server_outlives_whatever_a_handler_raises(storage_url: str) -> None:
     )
     server.start()
     done = threading.Event()
-    for _ in range(300):
+    for _ in range(1500):
         if server.dead.total() == 5 and server.handled.total() >= 6:
             break
         done.wait(0.02)
@@ -402,7 +402,7 @@ def test_a_subscription_with_much_to_do_does_not_keep_the_workers_from_the_other
         domain.processor, domain.subscriptions, workers=1, context=domain.domain_context
     )
     server.start()
-    for _ in range(1000):
+    for _ in range(3000):
         if seen.count("fast") == 400:
             break
         threading.Event().wait(0.02)
@@ -451,7 +451,7 @@ def test_a_worker_outlives_a_handler_that_exits_where_events_are_handled_at_once
     server.start()
     for count in (1, 2):
         domain.process(PlaceOrder())
-        for _ in range(300):
+        for _ in range(1500):
             if len(seen) == count:
                 break
             threading.Event().wait(0.02)

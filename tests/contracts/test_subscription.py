@@ -594,7 +594,7 @@ def test_a_server_counts_failures_and_survives_what_nobody_expects(
     server._context = shop.domain.domain_context
     server.start()
     done = threading.Event()
-    for _ in range(500):
+    for _ in range(1500):
         if server.dead:
             break
         done.wait(0.02)

@@ -30,7 +30,7 @@ def monitoring(server: Server) -> Iterator[Monitoring]:
 
 def get(monitoring: Monitoring, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"{monitoring.address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{monitoring.address}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -60,13 +60,13 @@ def test_a_server_that_runs_lives_and_is_ready(
 
     monkeypatch.setattr(server.storage, "wait", noted)
     server.start()
-    assert reached.wait(10)
+    assert reached.wait(30)
     assert get(monitoring, "/livez") == (200, "ok\n")
     assert get(monitoring, "/readyz?verbose") == (200, "ok\n")
     monitoring.stopping = True
     assert get(monitoring, "/readyz") == (503, "the server is stopping\n")
     assert get(monitoring, "/livez") == (200, "ok\n")
-    assert server.stop(10)
+    assert server.stop(30)
 
 
 def test_a_server_is_not_ready_until_the_storage_was_reached(
