@@ -56,7 +56,7 @@ class Measured:
         self.connection.execute(sql, parameters)
         rows = [self.connection.execute(explained, parameters).fetchone() for _ in range(3)]
         plans = [row[0][0]["Plan"] for row in rows if row is not None]
-        return min(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans)
+        return min(int(each["Shared Hit Blocks"] + each["Shared Read Blocks"]) for each in plans)
 
 
 @pytest.fixture(params=["new", "analyzed"])
