@@ -33,7 +33,7 @@ class Playground {
   constructor(place: HTMLElement, assets: string) {
     this.#assets = assets;
     const frame = document.createElement("div");
-    const run = button("Run", () => this.run());
+    const run = button("Run", () => void this.run());
     const bar = document.createElement("div");
     const box = document.createElement("div");
     frame.className = "playground__frame";
@@ -44,10 +44,10 @@ class Playground {
     run.dataset.do = "run";
     bar.append(
       run,
-      button("Reset", () => this.reset()),
+      button("Reset", () => void this.reset()),
       button("Share", () => void this.share()),
-      button("Copy program", () => void this.#copy(this.#editor.text(), "The program was copied.")),
-      button("Download", () => download(NAME, this.#editor.text())),
+      button("Copy program", () => void this.copy()),
+      button("Download", () => void this.download()),
     );
     this.#said.className = "playground__said";
     this.#note.className = "run__note";
@@ -71,7 +71,7 @@ class Playground {
       parent: box,
       label: "Your program",
       text: "",
-      onRun: () => this.run(),
+      onRun: () => void this.run(),
       onChange: () => this.#changed(),
     });
     const read = () => {
@@ -94,21 +94,25 @@ class Playground {
     if (draft !== null && draft !== this.#original) this.#editor.replace(draft);
   }
 
-  run(): void {
+  // Who presses a button at once means the program that is about to be shown.
+
+  async run(): Promise<void> {
+    await this.#begun;
     if (this.#runner.running) return;
     const text = this.#editor.text();
-    void this.#runner.run({ name: NAME, text, files: {}, record: true });
+    await this.#runner.run({ name: NAME, text, files: {}, record: true });
   }
 
   /** Gives back what the reader started from, as a change that can be undone. */
-  reset(): void {
+  async reset(): Promise<void> {
+    await this.#begun;
     this.#editor.replace(this.#original);
     this.#tell("The program is as it was at the start.", this.#note);
   }
 
   /** Puts a link that carries the program into the address and the clipboard. */
   async share(): Promise<void> {
-    await this.#begun; // who presses at once shares what is about to be shown
+    await this.#begun;
     try {
       const fragment = await toFragment(this.#editor.text());
       history.replaceState(history.state, "", `#${fragment}`);
@@ -120,6 +124,16 @@ class Playground {
       if (!(error instanceof LinkError)) throw error;
       this.#tell(error.message, this.#note);
     }
+  }
+
+  async copy(): Promise<void> {
+    await this.#begun;
+    await this.#copy(this.#editor.text(), "The program was copied.");
+  }
+
+  async download(): Promise<void> {
+    await this.#begun;
+    download(NAME, this.#editor.text());
   }
 
   /** Makes the choice of starting points: the programs that this page shows below headings. */

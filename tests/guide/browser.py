@@ -33,7 +33,7 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
-PATIENCE = 90_000  # milliseconds: a first run boots Python, perhaps beside other tests
+PATIENCE = 180_000  # milliseconds: a first run boots Python, perhaps beside other tests
 
 KEEP_SHADOWS = """
 const attach = Element.prototype.attachShadow;
@@ -152,7 +152,7 @@ class Seen:
 def browser(chromium: str) -> Iterator[Browser]:
     """Open a browser with a fresh profile, which reaches no host but this machine."""
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS, timeout=PATIENCE)
         try:
             yield opened
         finally:
@@ -202,6 +202,14 @@ def hold(page: Page, pattern: str) -> Callable[[], str]:
     return release
 
 
+def arrive(page: Page, url: str) -> None:
+    """Wait until the theme has shown the page of an address, which is there before the page is."""
+    page.wait_for_url(url)
+    page.wait_for_function(
+        "url => document.querySelector('.stream__link[aria-current]')?.href === url", arg=url
+    )
+
+
 def press(place: Locator, word: str) -> None:
     """Press a button of a program, by its name."""
     place.get_by_role("button", name=word, exact=True).click()
@@ -214,7 +222,7 @@ def write(page: Page, place: Locator, text: str) -> None:
     page.keyboard.insert_text(text)
 
 
-def draw(page: Page, *, within: float = 20) -> tuple[int, int]:
+def draw(page: Page, *, within: float = PATIENCE / 1000) -> tuple[int, int]:
     """Wait some seconds for a page's drawings; return how many were drawn, of how many."""
     present = page.locator(".diagram").count()
     end = time.monotonic() + within

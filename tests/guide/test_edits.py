@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.guide.browser import PATIENCE, hold, press, violations, window, write
+from tests.guide.browser import PATIENCE, arrive, hold, press, violations, window, write
 from tests.guide.site import Served
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +119,25 @@ def test_another_tab_has_programs_of_its_own(chromium: Browser, served: Served) 
         assert seen.problems() == []
 
 
+def test_who_presses_at_once_gets_the_program_that_is_about_to_be_shown(
+    chromium: Browser, served: Served
+) -> None:
+    recorded = (ROOT / "docs_src/playground/event.out").read_text(encoding="utf-8")
+    with window(chromium, served.url) as (page, seen):
+        release = hold(page, "**/assets/programs/playground/event.json")
+        page.goto(urljoin(served.url, "playground/"))
+        place = page.locator("[data-playground]")
+        for word in ("Reset", "Run", "Run"):
+            press(place, word)
+        with page.expect_download() as download:
+            press(place, "Download")
+            release()
+        assert "CupFilled" in download.value.path().read_text(encoding="utf-8")
+        expect(place.locator(".run__said")).to_contain_text("ran in", timeout=PATIENCE)
+        assert place.locator(".run__text").text_content() == recorded
+        assert seen.problems() == []
+
+
 def test_edit_pressed_twice_opens_one_editor(chromium: Browser, served: Served) -> None:
     with window(chromium, served.url) as (page, seen):
         page.goto(urljoin(served.url, CHAPTER))
@@ -141,7 +160,7 @@ def test_a_page_that_is_left_before_its_editor_has_come_is_left_for_good(
         page.wait_for_url("**/playground/")
         page.locator("[data-playground][data-run]").wait_for(state="attached")
         page.locator(f".stream__link[href$='/{NEXT}']").first.evaluate("link => link.click()")
-        page.wait_for_url(f"**/{NEXT}")
+        arrive(page, urljoin(served.url, NEXT))
         block_of_next = page.locator(".highlight[data-program]").first
         block_of_next.wait_for()
         page.evaluate("address => import(address).then(() => null)", release())
