@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests.guide.browser import (
     PATIENCE,
     Scheme,
+    arrive,
     hold,
     set_scheme,
     violations,
@@ -148,6 +149,11 @@ def play(page: Page) -> None:
     page.locator(".player .lanes").wait_for()
 
 
+def press_next(page: Page, *, last: bool) -> None:
+    """Go to the next step; at the last one the button says that it cannot be pressed."""
+    page.get_by_role("button", name="Next").click(force=last)
+
+
 def check(state: dict[str, Any], number: int, program: str, text: str) -> None:
     """Compare what the player shows with a step of the trace."""
     trace = trace_of(program)
@@ -202,13 +208,13 @@ def test_every_step_of_the_recorded_run_is_shown_in_order(
                 ".find((link) => link.href === url).click()",
                 url,
             )
-            page.wait_for_url(url)
+            arrive(page, url)
         play(page)
         for number in range(count):
             check(page.evaluate(STATE), number, program, described["text"])
             if program == PROGRAM:  # this chapter shows all of its program
                 assert all(on_page for _, _, on_page in page.evaluate(STATE)["excerpts"])
-            page.get_by_role("button", name="Next").click(force=True)
+            press_next(page, last=number == count - 1)
         assert page.evaluate(STATE)["now"] == [count - 1]  # there is none after the last
         for number in reversed(range(count - 1)):
             page.get_by_role("button", name="Back").click()
@@ -331,7 +337,7 @@ def test_a_readers_own_run_is_played_below_the_block_that_ran(
             assert state["said"] == [f"Step {number} of {len(expected)}", text]
             assert state["excerpts"]
             assert state["lit"] == []  # no block shows the program as the reader has it
-            page.get_by_role("button", name="Next").click(force=True)
+            press_next(page, last=number == len(expected))
         assert violations(page, AXE) == []
         block.get_by_role("button", name="Run", exact=True).click()
         page.locator(".player").wait_for(state="detached", timeout=PATIENCE)
