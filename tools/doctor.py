@@ -20,6 +20,9 @@ OLDEST_NODE = 18
 POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
 """Where PostgreSQL is looked for, unless POSTGRES_URL names another place."""
 
+PATIENCE = 15
+"""Seconds that a busy machine may take to let somebody in."""
+
 NO_NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeout|ReadTimeout|NameResolutionError|ProxyError"  # pip
     r"|dns error|error sending request|client error \(Connect\)|operation timed out"  # uv
@@ -124,7 +127,10 @@ def log_in(host: str, port: int, user: str, database: str, *, password: bool) ->
     """
     words = ["user", user, "database", database, ""]
     body = struct.pack("!I", 196608) + b"".join(word.encode() + b"\0" for word in words)
-    with socket.create_connection((host, port), 2) as server, server.makefile("rb") as answers:
+    with (
+        socket.create_connection((host, port), PATIENCE) as server,
+        server.makefile("rb") as answers,
+    ):
         server.sendall(struct.pack("!I", len(body) + 4) + body)
         while kind := answers.read(1):
             length = struct.unpack("!I", answers.read(4).rjust(4, b"\0"))[0]
