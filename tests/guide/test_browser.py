@@ -5,12 +5,13 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.guide.browser import (
     CONTRASTS,
     Scheme,
     Seen,
+    arrive,
     break_diagram,
     draw,
     ill_fitting,
@@ -162,15 +163,11 @@ def test_every_page_reached_by_instant_navigation(
                 "(link) => { if (link.href === url) link.click() })",
                 url,
             )
-            page.wait_for_url(url)
-            title = page.locator("h1").first
-            title.wait_for()
+            arrive(page, url)
+            page.locator("h1").first.wait_for()
             numbers["pages visited"] += 1
-            page.wait_for_function(
-                "count => document.querySelectorAll('.diagram').length === count",
-                arg=site.pages[address].diagrams,
-            )
             drawn, present = draw(page)
+            assert present == site.pages[address].diagrams
             numbers["diagrams rendered"] += drawn
             numbers["diagrams present"] += present
             if drawn != present:
@@ -234,6 +231,7 @@ def test_search_finds_a_chapter_by_its_words_and_loads_its_index_only_then(
         page.wait_for_load_state("networkidle")
         assert not [url for url in seen.asked if url.endswith(("search/index.json", "lunr.js"))]
         page.keyboard.press("/")
+        expect(page.locator(".md-search__input")).to_be_focused()
         page.keyboard.type("copies received", delay=20)
         page.locator(f".md-search-result__link[href*='{FIRST}']").first.wait_for()
         assert [url for url in seen.asked if url.endswith("search/index.json")]
@@ -296,8 +294,10 @@ def test_the_list_of_pages_shows_the_page_that_is_open(chromium: Browser, served
         for address in (FIRST, FAR):
             page.goto(urljoin(served.url, address))
             page.wait_for_function(IN_THE_LIST)
-        page.locator("a[rel=next]").evaluate("link => link.click()")
-        page.wait_for_url(lambda url: not url.endswith(FAR))
+        after = page.locator("a[rel=next]")
+        url = after.evaluate("link => link.href")
+        after.evaluate("link => link.click()")
+        arrive(page, url)
         page.wait_for_function(IN_THE_LIST)
         assert seen.problems() == []
 
