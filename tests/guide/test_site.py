@@ -86,7 +86,7 @@ def test_the_site_works_below_a_base_path(site: Site, base: str) -> None:
             wanted |= {urljoin(here, link).partition("#")[0] for link in local}
         for url in sorted(wanted):
             assert url.startswith(served.url), url
-            with urlopen(url, timeout=10) as answer:
+            with urlopen(url, timeout=60) as answer:
                 assert answer.status == 200
         assert served.refused == []
 
