@@ -89,9 +89,9 @@ class Playground {
 
   async #begin(): Promise<void> {
     if (await this.#readLink()) return;
+    await this.#choose(() => kept(DRAFT));
     const draft = kept(DRAFT);
-    await this.#choose();
-    if (draft !== null && draft !== this.#original) this.#editor.replace(draft);
+    if (draft !== null && draft !== this.#editor.text()) this.#editor.replace(draft);
   }
 
   // Who presses a button at once means the program that is about to be shown.
@@ -152,14 +152,20 @@ class Playground {
     return label;
   }
 
-  async #choose(): Promise<void> {
+  /** Shows the chosen program; `own` gives what the reader wrote before, or while it was loaded. */
+  async #choose(own: () => string | null = () => null): Promise<void> {
     const path = this.#start.value;
     this.#shared.remove(); // the reader has chosen another program
     try {
       const text = path && (await loadProgram(this.#assets, path)).text;
       if (path !== this.#start.value) return; // the reader has chosen another one since
+      const written = own();
+      if (written !== null && written === this.#editor.text()) {
+        this.#original = text; // the reader goes on writing
+        return;
+      }
       this.#put(text, "");
-      keep(DRAFT, this.#original);
+      keep(DRAFT, written ?? text);
     } catch (error) {
       this.#tell(error instanceof Error ? error.message : String(error));
     }

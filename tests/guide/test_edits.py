@@ -138,6 +138,24 @@ def test_who_presses_at_once_gets_the_program_that_is_about_to_be_shown(
         assert seen.problems() == []
 
 
+def test_what_is_written_while_the_playground_s_program_is_loaded_stays(
+    chromium: Browser, served: Served
+) -> None:
+    with window(chromium, served.url) as (page, seen):
+        release = hold(page, "**/assets/programs/playground/event.json")
+        page.goto(urljoin(served.url, "playground/"))
+        place = page.locator("[data-playground]")
+        write(page, place, MINE)
+        press(place, "Run")
+        release()
+        expect(place.locator(".run__said")).to_contain_text("ran in", timeout=PATIENCE)
+        assert place.locator(".run__text").text_content() == "mine\n"
+        expect(place.locator(".cm-line")).to_have_text([MINE])
+        press(place, "Reset")
+        expect(place.locator(".cm-content")).to_contain_text("CupFilled")
+        assert seen.problems() == []
+
+
 def test_edit_pressed_twice_opens_one_editor(chromium: Browser, served: Served) -> None:
     with window(chromium, served.url) as (page, seen):
         page.goto(urljoin(served.url, CHAPTER))
