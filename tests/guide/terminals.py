@@ -17,6 +17,9 @@ BOUNDARY = "happened-session-boundary"
 STOP_LIMIT = 20.0
 """Seconds that a program has to end after it was asked to."""
 
+KILL_LIMIT = 20.0
+"""Seconds that the machine has to end what was killed, and to hand over what it printed."""
+
 FRESH = (
     "import os, signal, sys;"
     "signal.signal(signal.SIGINT, signal.SIG_DFL);"
@@ -96,7 +99,7 @@ class Terminal:
             ended = self._changed.wait_for(lambda: self.ended, STOP_LIMIT)
         self._signal(signal.SIGKILL)
         self.process.wait()
-        self._listener.join(STOP_LIMIT)
+        self._listener.join(KILL_LIMIT)
         if self.process.stdout and self.ended:
             self.process.stdout.close()
         return ended
