@@ -43,7 +43,7 @@ def refusal(
         index = error.diag.constraint_name
         if index == "messages_stream_position":
             return _other_writer(writes, tables, idle)
-        return _taken(index, writes, tables, idle)
+        return _stale(writes, tables, idle) or _taken(index, writes, tables, idle)
     if error.sqlstate in ("40001", "40P01"):
         for (category, id), (_, expected) in writes.documents.items():
             name = stream_name(category, id)
@@ -68,6 +68,26 @@ def unusable(connection: Connection | None, *, begun: bool) -> str | None:
         return "a statement of this transaction failed, so it can only be rolled back"
     if begun and status == TransactionStatus.IDLE:
         return "somebody ended this transaction through its connection; nothing more is written"
+    return None
+
+
+def _stale(writes: Writes, tables: Tables, idle: Connection | None) -> ConcurrencyError | None:
+    """Which document another writer has changed: a value of it may be the one in the way."""
+    if idle is None or len(writes.documents) < 2:
+        return None
+    rows = idle.execute(
+        statement(
+            f"SELECT d.category, d.id, d.version FROM {tables.schema}.documents d"
+            " JOIN unnest(%s::text[], %s::text[]) AS g(c, i) ON d.category = g.c AND d.id = g.i"
+            " WHERE d.data IS NOT NULL"
+        ),
+        tuple(map(list, zip(*writes.documents, strict=True))),
+    ).fetchall()
+    versions = {(category, id): version for category, id, version in rows}
+    for key, (_, expected) in writes.documents.items():
+        found = versions.get(key, 0)
+        if found != expected:
+            return ConcurrencyError(stream_name(*key), expected=expected, found=found)
     return None
 
 

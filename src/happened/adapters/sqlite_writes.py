@@ -163,11 +163,23 @@ class SQLiteWrites(Writes):
                 else:
                     changed = self._execute(_INSERT, (category, id, *row[:3]))
             except sqlite3.IntegrityError as error:
+                self._check_later(category, id)
                 raise self._refused(category, document, error) from error
             except UnicodeEncodeError as error:
                 raise no_text(error, self._file.title(category)) from error
             if not changed:
                 self._conflict(category, id, expected)
+
+    def _check_later(self, category: str, id: str) -> None:
+        """Tell of a document that another writer has changed: its value may be the one in the way.
+
+        Those that stand before the one that is written were found as they were expected.
+        """
+        keys = list(self.documents)
+        for key in keys[keys.index((category, id)) + 1 :]:
+            document, expected = self.documents[key]
+            if document is not None and (self._version(*key) or 0) != expected:
+                self._conflict(*key, expected)
 
     def _release(self) -> None:
         """Free the unique values of what is changed and removed, so that they can be swapped."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from happened.errors import ValidationError
+from happened.errors import ConcurrencyError, ValidationError
 from happened.storage import Collection, Document, Storage
 from happened.testing.storage_contract.actions import document, found, load, prepare, save
 
@@ -27,6 +27,22 @@ def test_a_unique_value_is_stored_once(books: Storage) -> None:
     with pytest.raises(ValidationError):
         save(books, "book", isbn("b1", '"2"', 2))
     assert found(books, "book") == ["b1", "b2"]
+
+
+@pytest.mark.parametrize("id, version", [("b2", 1), ("b3", 0)], ids=["changed", "added"])
+def test_who_has_missed_a_document_gets_the_conflict_though_its_value_is_in_the_way(
+    books: Storage, id: str, version: int
+) -> None:
+    """Whoever reads it again may find that no value is there twice."""
+    transaction = books.begin()
+    transaction.save("book", isbn(id, '"3"', version + 1), expected=version)
+    transaction.save("book", isbn("b4", '"4"'), expected=0)
+    save(books, "book", isbn("b4", '"3"'))
+    with pytest.raises(ConcurrencyError) as caught:
+        transaction.commit()
+    transaction.rollback()
+    assert (caught.value.stream, caught.value.expected, caught.value.found) == ("book-b4", 0, 1)
+    assert found(books, "book") == ["b1", "b2", "b4"]
 
 
 def test_a_document_may_keep_its_unique_value(books: Storage) -> None:
