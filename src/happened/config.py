@@ -135,15 +135,15 @@ def _problem(key: str, value: Any) -> str | None:
         return f"expected text, found {type(value).__name__}"
     if spec.values and value not in spec.values:
         allowed = " or ".join(map(repr, spec.values))
-        near = nearest(value, spec.values) if len(spec.values) > 1 else ""
-        return f"expected {allowed}{near}"
+        return f"expected {allowed}{nearest(value, spec.values)}"
     if key == "broker":
         return "this release has no brokers; remove the setting"
     return storage_problem(value) if key == "storage" else None
 
 
 def _without_password(value: object) -> str:
-    return re.sub(r"(://[^/@:]*):[^?]*@", r"\1:***@", repr(value))
+    shown = re.sub(r"(://[^/@:]*):(?:[^?]*|[^/]*)@", r"\1:***@", repr(value))
+    return re.sub(r"(?<=[?&])((?:ssl)?password)=[^&']*", r"\1=***", shown)
 
 
 def _file_settings(folder: Path, problems: list[str]) -> Iterator[tuple[str, Any, str, str]]:

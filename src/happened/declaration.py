@@ -7,6 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, dataclass_transform
 
 import pydantic
+from pydantic_core import PydanticSerializationError
 
 from happened.errors import ConfigurationError, ValidationError
 from happened.fields import (
@@ -33,7 +34,15 @@ if TYPE_CHECKING:
 else:
     ModelMetaclass = type(pydantic.BaseModel)
 
-__all__ = ["STORABLE", "FrozenMeta", "ModelMeta", "field_specs", "replaced", "validation_error"]
+__all__ = [
+    "STORABLE",
+    "FrozenMeta",
+    "ModelMeta",
+    "field_specs",
+    "replaced",
+    "unstorable",
+    "validation_error",
+]
 
 # What every model has in common: only what JSON can hold and give back unchanged is accepted.
 STORABLE: Final = pydantic.ConfigDict(
@@ -315,6 +324,26 @@ def validation_error(error: pydantic.ValidationError, title: str) -> ValidationE
         else:
             text = f"{text} (found {_shortened(line['input'])})"
         messages.setdefault(path or "_entity", []).append(text)
+    return ValidationError(messages, title)
+
+
+def unstorable(error: PydanticSerializationError, title: str) -> ValidationError:
+    """Return what it means that an object cannot be written as JSON.
+
+    Args:
+        error: what Pydantic raised.
+        title: the class of the object.
+
+    Returns:
+        The error to raise, chained with ``from``.
+
+    Example:
+        >>> from pydantic_core import PydanticSerializationError
+        >>> from happened.declaration import unstorable
+        >>> print(unstorable(PydanticSerializationError("what is it?"), "Book"))
+        Book is not valid: _entity: it holds a value that does not fit its field: what is it?
+    """
+    messages = {"_entity": [f"it holds a value that does not fit its field: {error}"]}
     return ValidationError(messages, title)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from json import dumps
 from traceback import format_exception_only
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
@@ -9,7 +10,7 @@ import pydantic
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, PydanticSerializationError, to_jsonable_python
 
-from happened.declaration import STORABLE, FrozenMeta, replaced, validation_error
+from happened.declaration import STORABLE, FrozenMeta, replaced, unstorable, validation_error
 from happened.errors import ImmutableError, MessageError, ValidationError
 from happened.identifiers import new_id
 from happened.immutable import freeze, is_scalar
@@ -218,6 +219,9 @@ class Message(BaseModel, metaclass=FrozenMeta):
     def to_json(self) -> bytes:
         """Return the fields as JSON, encoded in UTF-8.
 
+        Raises:
+            ValidationError: a field holds what JSON cannot, such as half a character.
+
         Example:
             >>> from happened import Event
             >>> class BookLent(Event):
@@ -225,7 +229,10 @@ class Message(BaseModel, metaclass=FrozenMeta):
             >>> BookLent(book_id="b1").to_json()
             b'{"book_id":"b1"}'
         """
-        return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
+        try:
+            return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
+        except PydanticSerializationError as error:
+            raise unstorable(error, type(self).__name__) from error
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a new message with the same values, save those given: with an id of its own.
@@ -303,6 +310,7 @@ def _headers(  # pyright: ignore[reportUnusedFunction] - used where type checker
     """The caller's own mapping as plain data, which nobody can change."""
     try:
         data = to_jsonable_python(dict(metadata), inf_nan_mode="constants")
+        dumps(data, allow_nan=False)  # only some storages would refuse it
     except (PydanticSerializationError, ValueError) as error:
         texts = [f"it takes text, numbers, lists and mappings of these: {error}"]
         raise ValidationError({"metadata": texts}, title) from error

@@ -23,6 +23,7 @@ from happened.declaration import (
     ModelMeta,
     field_specs,
     replaced,
+    unstorable,
     validation_error,
 )
 from happened.errors import ConfigurationError, ImmutableError, ValidationError
@@ -583,17 +584,16 @@ class Aggregate(Entity):
 
     def _to_document(self) -> bytes:
         """The state as JSON, which can be read again."""
-        if (
-            not self._containers and not self._associations
-        ):  # each value was validated when it was set
-            return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
         try:
+            if (
+                not self._containers and not self._associations
+            ):  # each value was validated when it was set
+                return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
             document = self.__pydantic_serializer__.to_json(
                 self, warnings="error", exclude_computed_fields=True
             )
         except PydanticSerializationError as error:
-            messages = {"_entity": [f"it holds a value that does not fit its field: {error}"]}
-            raise ValidationError(messages, type(self).__name__) from error
+            raise unstorable(error, type(self).__name__) from error
         if not self._is_changing():
             self._changed(with_parts=True)
         self._from_document(document, 0, 0)  # what lies deeper was changed behind our back, perhaps

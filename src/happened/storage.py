@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
-from happened.errors import ConfigurationError
+from happened.errors import ConfigurationError, ValidationError
 from happened.metadata import Metadata
 from happened.query import Criteria, Page
 
@@ -26,6 +26,7 @@ __all__ = [
     "StoredMessage",
     "StreamSummary",
     "Transaction",
+    "no_text",
     "open_storage",
     "storage_problem",
 ]
@@ -722,6 +723,26 @@ class Storage(Protocol):
         """Release what the storage holds; to do so again changes nothing."""
 
 
+def no_text(error: UnicodeEncodeError, title: str = "") -> ValidationError:
+    r"""Return what it means that a text cannot be encoded.
+
+    Args:
+        error: what was raised.
+        title: the class that the text belongs to, if that is known.
+
+    Example:
+        >>> from happened.storage import no_text
+        >>> try:
+        ...     "b\ud800".encode()
+        ... except UnicodeEncodeError as error:
+        ...     print(no_text(error, "Book"))
+        Book is not valid: _entity: 'b\ud800' has a lone surrogate, so it is no text; leave it out
+    """
+    found = repr(error.object[max(0, error.start - 20) : error.start + 20])
+    problem = f"{found} has a lone surrogate, so it is no text; leave it out"
+    return ValidationError({"_entity": [problem]}, title.encode(errors="backslashreplace").decode())
+
+
 _ADAPTERS: Final = {
     "memory": "happened.adapters.memory:MemoryStorage",
     "postgresql": "happened.adapters.postgres:PostgresStorage",
@@ -769,9 +790,10 @@ def open_storage(url: str) -> Storage:
         'memory://'
     """
     problem = storage_problem(url)
+    scheme, mark, _ = url.partition("://")
     if problem:
-        raise ConfigurationError(f"storage {url!r}: {problem}")
-    scheme = url.partition("://")[0]
+        shown = f"{scheme}://..." if mark else url  # what follows may have a password
+        raise ConfigurationError(f"storage {shown!r}: {problem}")
     module, _, name = _ADAPTERS[scheme].partition(":")
     driver, extra = _EXTRAS.get(scheme, ("", ""))
     try:

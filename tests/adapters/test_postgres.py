@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,15 +72,31 @@ def plain(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def test_a_url_shows_no_password_and_opens_nothing() -> None:
     storage = open_storage(
-        "postgresql://me:secret@nowhere.invalid/shop?schema=a&password=p&sslmode=prefer"
+        "postgresql://me:secret@nowhere.invalid/shop?schema=a&password=p&sslmode=prefer&sslpassword=p"
     )
     assert storage.url == "postgresql://me@nowhere.invalid/shop?schema=a&sslmode=prefer"
 
 
 def test_a_password_that_would_be_cut_in_two_is_refused_and_not_shown() -> None:
-    with pytest.raises(ConfigurationError, match=r"'postgresql://me@db/shop'.*'%40'"):
-        open_storage("postgresql://me:p@ss@db/shop")
-    assert open_storage("postgresql://me:p%40ss@db/shop").url == "postgresql://me@db/shop"
+    for password in ("p@ss", "p?ss", "p/ss", "p/s?s", "p?s@s"):
+        with pytest.raises(
+            ConfigurationError,
+            match=r"^storage 'postgresql://me@db/shop': .*'%40', '%2F' and '%3F'$",
+        ):
+            open_storage(f"postgresql://me:{password}@db/shop")
+    assert open_storage("postgresql://me:p%40s%2Fs%3F@db/shop").url == "postgresql://me@db/shop"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://one:5432,two:5433/shop",
+        "postgresql://[::1]:5432/shop?application_name=me@here",
+        "postgresql:///shop?host=/tmp&user=me@here",
+    ],
+)
+def test_what_is_no_password_is_shown(url: str) -> None:
+    assert open_storage(url).url == url
 
 
 def test_a_missing_driver_is_named_with_the_extra_that_brings_it(
@@ -189,6 +205,50 @@ def test_what_is_no_text_for_postgresql_is_refused(storage: PostgresStorage) -> 
         save(storage, "book", document("b1", data=b'{"title":"a\\u0000b"}'))
     assert load(storage, "book", "b1") is None
     assert load(storage, "book", "a\0b") is None
+
+
+def test_what_has_a_lone_surrogate_is_refused(storage: PostgresStorage) -> None:
+    named = message("book-b1", 0).metadata._replace(correlation_id="c\ud800")
+
+    def in_a_claim() -> None:
+        transaction = storage.begin()
+        transaction.claim("Log", None, datetime.now(UTC))
+        transaction.append([message("book-b1", 0)._replace(metadata=named)])
+        try:
+            transaction.commit()
+        finally:
+            transaction.rollback()
+
+    def in_a_transaction() -> None:
+        transaction = storage.begin()
+        try:
+            transaction.hold("Log")
+            transaction.load("book", "b\ud800")
+        finally:
+            transaction.rollback()
+
+    append(storage, message("book-b0", 0))
+    storage.subscribe("Log")
+    uses: list[Callable[[], object]] = [
+        lambda: save(storage, "book", document("b\ud800")),
+        lambda: append(storage, message("book-b1", 0)._replace(metadata=named)),
+        in_a_claim,
+        in_a_transaction,
+        lambda: load(storage, "book", "b\ud800"),
+        lambda: storage.read("book-\ud800"),
+    ]
+    for use in uses:
+        with pytest.raises(ValidationError, match="surrogate"):
+            use()
+    assert storage.read("book-b1") == []
+    append(storage, message("book-b1", 0))
+
+
+def test_what_is_too_large_for_an_index_is_a_wrong_value(storage: PostgresStorage) -> None:
+    prepare(storage, BOOKS)
+    large = b'{"isbn":"%s"}' % b"".join(b"%x" % (n * n) for n in range(5000))
+    with pytest.raises(ValidationError, match=r"PostgreSQL cannot store it: index row"):
+        save(storage, "book", document("b1", data=large))
 
 
 def test_positions_survive_dump_and_restore(

@@ -191,10 +191,19 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     assert "ann:***@db" in repr(Config({"storage": url}, {}))
 
 
-@pytest.mark.parametrize("password", ["p@word", "p/word", "p@/w@ord"])
+@pytest.mark.parametrize("password", ["p@word", "p/word", "p@/w@ord", "p?word", "p?w@ord"])
 def test_no_part_of_a_password_is_shown(password: str) -> None:
     shown = repr(Config({"storage": f"postgresql://ann:{password}@db:5432/shelf?schema=a"}, {}))
     assert "'postgresql://ann:***@db:5432/shelf?schema=a'" in shown
+
+
+@pytest.mark.parametrize("name", ["password", "sslpassword"])
+def test_no_password_in_a_parameter_is_shown(tmp_path: Path, name: str) -> None:
+    url = f"postgresql://ann@db/shelf?{name}=secret&schema=a"
+    assert f"'postgresql://ann@db/shelf?{name}=***&schema=a'" in repr(Config({"storage": url}, {}))
+    assert f"?{name}=***'" in repr(Config({"storage": url.removesuffix("&schema=a")}, {}))
+    (found,) = problems(tmp_path, variables={"HAPPENED_STORAGE": f"x{url}"})
+    assert "secret" not in found
 
 
 def test_it_cannot_be_changed() -> None:

@@ -39,6 +39,9 @@ def test_a_storage_without_an_adapter_is_refused_with_those_there_are() -> None:
         with pytest.raises(ConfigurationError, match="no adapter for it"):
             open_storage(url)
     assert storage_problem("memory://shelf") is None
+    with pytest.raises(ConfigurationError, match=r"^storage 'mysql://\.\.\.': no adapter") as e:
+        open_storage("mysql://me:secret@db/shop")
+    assert "secret" not in str(e.value)
 
 
 def calls_of(work: Callable[[], object]) -> int:

@@ -290,6 +290,18 @@ def test_pickling_keeps_the_metadata() -> None:
     assert received._metadata == event._metadata
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_metadata_hold_only_numbers_that_json_has(number: float) -> None:
+    (text,) = refused(InviteSent, invite_id=1, metadata={"rate": [number]})["metadata"]
+    assert text.startswith("it takes text, numbers, lists and mappings of these: Out of range")
+
+
+def test_a_message_that_json_cannot_hold_is_not_valid() -> None:
+    with pytest.raises(ValidationError, match=r"InviteSent is not valid: .*surrogates") as caught:
+        InviteSent(invite_id=1, email="\ud800").to_json()
+    assert [*caught.value.messages] == ["_entity"]
+
+
 def test_a_message_made_by_pydantic_alone_gets_metadata_that_stay() -> None:
     event = InviteSent.model_validate({"invite_id": 7})
     assert event._metadata.type == "invite.sent"

@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from happened.errors import ConfigurationError, HappenedError, StorageError, ValidationError
+from happened.storage import no_text
 
 __all__ = [
     "Address",
@@ -34,10 +35,15 @@ Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
 
 _SCHEMA: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_PASSWORD: Final = re.compile(r"(?<=//)([^/?@:]*):[^?]*@")
+_PASSWORD: Final = re.compile(r"(?<=//)([^/?@:]*):(?:[^?]*|[^/]*)@")
+_PASSWORDS: Final = ("password", "sslpassword")
+_ALL_OF_IT: Final = re.compile(r"(?<=//)([^/?@:]*):.*@")
+# What stands behind the first ':' is no port, and an '@' comes too late: a password was cut in two.
+_CUT: Final = re.compile(r"//[^/?@:]*:[^/?@,]*[^/?@,\d\]][^/?@,]*[/?][^=&]*@")
 _ENDED: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _ABSENT: Final = frozenset({"3F000", "42P01", "42883"})
 _NO_TEXT: Final = frozenset({"22P05", "22021"})
+_REFUSED: Final = frozenset({"22P02", "54000"})  # JSON that it does not take; what is too large
 
 # What a connection begins with, whatever its role or database begins with. The numbering relies on
 # READ COMMITTED, see postgres.sql.
@@ -71,16 +77,14 @@ class Address:
     """
 
     def __init__(self, url: str) -> None:
+        self.url = _without_passwords(url)
         base, _, query = url.partition("?")
         options = parse_qsl(query, keep_blank_values=True)
-        shown = [(name, value) for name, value in options if name != "password"]
-        hidden = len(shown) < len(options)
-        self.url = _PASSWORD.sub(r"\1@", base)
-        if shown:
-            self.url += "?" + (urlencode(shown, quote_via=quote) if hidden else query)
-        if base.partition("//")[2].partition("/")[0].count("@") > 1:
+        if base.partition("//")[2].partition("/")[0].count("@") > 1 or _CUT.search(url):
+            shown = _ALL_OF_IT.sub(r"\1@", self.url)
             raise ConfigurationError(
-                f"storage {self.url!r}: write an '@' in the name of a user or a password as '%40'"
+                f"storage {shown!r}: write '@', '/' and '?' in the name of a user or a password "
+                "as '%40', '%2F' and '%3F'"
             )
         ours = {"schema": "happened", "pool_size": "10", "handler_timeout": "300"}
         rest = [each for each in options if each[0] not in ours]
@@ -106,6 +110,15 @@ class Address:
         return ConfigurationError(
             f"storage {self.url!r}: {name}={value!r} does not fit; it takes {expected}"
         )
+
+
+def _without_passwords(url: str) -> str:
+    base, _, query = _PASSWORD.sub(r"\1@", url).partition("?")
+    options = parse_qsl(query, keep_blank_values=True)
+    shown = [(name, value) for name, value in options if name not in _PASSWORDS]
+    if not shown:
+        return base
+    return f"{base}?{query if shown == options else urlencode(shown, quote_via=quote)}"
 
 
 class Prepared:
@@ -359,6 +372,7 @@ class Connections:
 
         Raises:
             StorageError: the server cannot be reached, or refuses it.
+            ValidationError: a parameter has a lone surrogate.
         """
         repeated = False
         while True:
@@ -371,6 +385,8 @@ class Connections:
                     raise self.explain(error) from error
                 repeated = True
                 self.drop_idle()
+            except UnicodeEncodeError as error:
+                raise no_text(error) from error
             finally:
                 self.give(connection)
 
@@ -392,6 +408,10 @@ class Connections:
         if state in _NO_TEXT or (state is None and isinstance(error, psycopg.DataError)):
             text = "it has a NUL character, which PostgreSQL cannot store in text; leave it out"
             return ValidationError({"_entity": [text]})
+        if state in _REFUSED:
+            text = f"PostgreSQL cannot store it: {_line(error)}"
+            more = (error.diag.message_detail or "").rstrip(".")
+            return ValidationError({"_entity": [f"{text} ({more})" if more else text]})
         return StorageError(url, f"PostgreSQL refused it ({state}: {_line(error)})")
 
     def close(self) -> None:

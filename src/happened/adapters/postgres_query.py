@@ -9,6 +9,7 @@ categories and fields stand in the text, so that the planner sees which index fi
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +20,8 @@ from happened.storage import Document
 __all__ = ["index_expression", "literal", "selection"]
 
 _COMPARE: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_UNREACHABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What no stored text has: NUL, and halves of characters."""
 _TYPE: Final[dict[ValueKind, str]] = {"decimal": "numeric", "moment": "timestamptz"}
 
 
@@ -97,7 +100,8 @@ def selection(
         f"ORDER BY {', '.join([*order, 'd.seq'])}"
     )
     if not whole:
-        parameters["offset"], parameters["limit"] = criteria.offset, criteria.limit
+        parameters["offset"] = min(criteria.offset, 2**62)
+        parameters["limit"] = None if criteria.limit is None else min(criteria.limit, 2**62)
         sql += " OFFSET %(offset)s::bigint LIMIT %(limit)s::bigint"
     return sql, parameters
 
@@ -206,8 +210,7 @@ class _Condition:
             return f"({number} AND {self._value} {sign} {self._add(_plain(value, kind))}::jsonb)"
         left = _typed(self._schema, self._value, kind)
         if kind == "text":
-            value, nul, _ = value.partition("\0")  # no stored text has one
-            sign = sign[0] + "=" * (sign[0] == "<") if nul else sign
+            value, sign = _reachable(value, sign)
             return f"{left} {sign} {self._add(value)}::text"
         return f"{left} {sign} {self._add(_plain(value, kind))}::{_TYPE[kind]}"
 
@@ -245,4 +248,18 @@ def _matches_nothing(value: Any) -> bool:
     """Whether no stored value can equal this one."""
     if isinstance(value, float):
         return not math.isfinite(value)
-    return isinstance(value, str) and "\0" in value
+    if isinstance(value, str):
+        return _UNREACHABLE.search(value) is not None
+    if isinstance(value, dict):
+        return any(map(_matches_nothing, (*value, *value.values())))
+    return isinstance(value, list) and any(map(_matches_nothing, value))
+
+
+def _reachable(value: str, sign: str) -> tuple[str, str]:
+    """A comparison with a text that could be stored, which means the same for all that are."""
+    found = _UNREACHABLE.search(value)
+    if found is None:
+        return value, sign
+    nearest, inclusive = ("", "<") if found[0] == "\0" else ("\ue000", ">")
+    sign = sign[0] + "=" * (sign[0] == inclusive)
+    return value[: found.start()] + nearest, sign

@@ -31,7 +31,7 @@ from happened.adapters.postgres_writes import Parts, as_json, as_row
 from happened.errors import HappenedError, StorageError
 from happened.faults import at
 from happened.query import Criteria, Page
-from happened.storage import Checkpoint, Claim, Document, StoredMessage
+from happened.storage import Checkpoint, Claim, Document, StoredMessage, no_text
 from happened.streams import partition
 from happened.writes import Writes
 
@@ -158,11 +158,12 @@ class PostgresTransaction(Writes):
             return fetched(cursor)
         except psycopg.Error as error:
             raise self._refusal(error) from error
+        except UnicodeEncodeError as error:
+            raise no_text(error) from error
 
     def _read(self, sql: str, parameters: Any = None) -> list[Row]:
-        if self._connection is None:
-            return self._connections.read(sql, parameters)
-        return self._run(sql, parameters)
+        read = self._connections.read if self._connection is None else self._run
+        return read(sql, parameters)
 
     @property
     def _timeout(self) -> str:
@@ -416,8 +417,8 @@ class PostgresTransaction(Writes):
         try:
             self._connections.prepare(connection, committing)
             run_plainly(connection, f"{committing.execute}; COMMIT", given)
-        except psycopg.Error as error:
-            if is_lost(error):
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            if isinstance(error, psycopg.Error) and is_lost(error):
                 raise
             run_plainly(connection, "ROLLBACK; BEGIN")
             return False
@@ -454,8 +455,8 @@ class PostgresTransaction(Writes):
             self._note_written()
             at("commit: done")
             self._tell(connection)
-        except psycopg.Error as error:
-            if is_lost(error):
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            if isinstance(error, psycopg.Error) and is_lost(error):
                 raise self._refusal(error, UNKNOWN, connection) from error
             return False
         finally:

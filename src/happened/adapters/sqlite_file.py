@@ -16,9 +16,9 @@ from typing import Any, Final
 from happened.adapters.sqlite_partitions import Partitions, close_all
 from happened.adapters.sqlite_query import add_functions, field_value, literal, unique_terms
 from happened.errors import ConfigurationError, StorageError, ValidationError
-from happened.storage import Collection
+from happened.storage import Collection, no_text
 
-__all__ = ["VERSION", "SQLiteFile", "no_text"]
+__all__ = ["VERSION", "SQLiteFile"]
 
 VERSION: Final = 1
 """The version of the tables in ``sqlite.sql``."""
@@ -508,26 +508,6 @@ class SQLiteFile:
         self.check_open()
         version: int = self.rows("PRAGMA data_version", (), self._watches[0])[0][0]
         return version
-
-
-def no_text(error: UnicodeEncodeError, title: str = "") -> ValidationError:
-    r"""Return what it means that a text cannot be encoded.
-
-    Args:
-        error: what was raised.
-        title: the class that the text belongs to, if that is known.
-
-    Example:
-        >>> from happened.adapters.sqlite_file import no_text
-        >>> try:
-        ...     "b\ud800".encode()
-        ... except UnicodeEncodeError as error:
-        ...     print(no_text(error, "Book"))
-        Book is not valid: _entity: 'b\ud800' has a lone surrogate, so it is no text; leave it out
-    """
-    found = repr(error.object[max(0, error.start - 20) : error.start + 20])
-    problem = f"{found} has a lone surrogate, so it is no text; leave it out"
-    return ValidationError({"_entity": [problem]}, title.encode(errors="backslashreplace").decode())
 
 
 def _decoded(text: bytes) -> str:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from happened.adapters.sqlite_file import SQLiteFile, no_text
+from happened.adapters.sqlite_file import SQLiteFile
 from happened.adapters.sqlite_query import unique_terms
 from happened.errors import ConcurrencyError, ValidationError
-from happened.storage import Checkpoint, Delivery, Document, StoredMessage
+from happened.storage import Checkpoint, Delivery, Document, StoredMessage, no_text
 from happened.streams import category as category_of
 from happened.streams import partition
 from happened.streams import stream as stream_name
@@ -298,7 +298,7 @@ class SQLiteWrites(Writes):
                 "UPDATE happened_documents SET category = ? WHERE category = ?", (category, by)
             )
         except sqlite3.IntegrityError as error:
-            fields = self._file.unique_fields(category, self._run or self._file.take())
+            fields = self._file.unique_fields(category, self._run)
             problem = f"it must be unique, and {by} has the same value twice"
             raise ValidationError(
                 {field: [problem] for field in fields}, self._file.title(category)
