@@ -266,8 +266,7 @@ class Composition:
 
     def _handlers(self, element: Element) -> list[Handler]:
         if not isinstance(element.target, type):
-            found = [handler(element.target, element.messages)]
-            found = [replace(each, name=each.name.rpartition(".")[2]) for each in found]
+            found = [replace(handler(element.target, element.messages), name=element.title)]
         else:
             found = list(handlers_in(element.target))
             if not found:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from happened.errors import ConfigurationError
 from happened.handlers import Handler, handler, handlers_in
 from happened.messages import Event
-from happened.tracing import current_trace
+from happened.tracing import current_trace, leave
 
 __all__ = ["Dispatcher", "raise_failures"]
 
@@ -168,7 +168,7 @@ class Dispatcher:
                 except Exception as error:  # noqa: BLE001 - raised when all were called
                     failures.append(error)
         finally:
-            current_trace.reset(token)
+            leave(current_trace, token)  # a coroutine may be closed in another context
         if failures:
             raise_failures(failures, _summary(failures, event))
 

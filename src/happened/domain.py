@@ -13,6 +13,7 @@ from happened.config import Config, load_config
 from happened.declaration import field_specs
 from happened.elements import Kind
 from happened.errors import ConfigurationError
+from happened.handlers import name_of
 from happened.hooks import Observer
 from happened.messages import Command, Event, Message
 from happened.model import Aggregate, Entity, Projection
@@ -528,6 +529,9 @@ class Domain:
         Returns:
             The decorator; it returns the class, with `Repository` as a base if it named none.
 
+        Raises:
+            ConfigurationError: it is no class.
+
         Example:
             >>> from happened import Aggregate, Domain, Repository
             >>> shelf = Domain("shelf")
@@ -546,6 +550,8 @@ class Domain:
         """
 
         def register(cls: type[Any]) -> type[Any]:
+            if not isinstance(cls, type):
+                raise ConfigurationError(f"domain {self.name!r}: repository {cls!r} is no class")
             if not issubclass(cls, Repository):
                 own = {
                     name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")
@@ -827,7 +833,7 @@ class Domain:
             name = handler
         else:
             elements = [each for each in self.registry.elements if each.target is handler]
-            name = elements[0].subscription if elements else handler.__name__
+            name = elements[0].subscription if elements else name_of(handler)
         known = self.subscriptions
         wait_for(self.storage, known, self.registry, message, handler=name, timeout=timeout)
 

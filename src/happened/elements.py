@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from happened.errors import ConfigurationError
-from happened.handlers import Handler
+from happened.handlers import Handler, name_of
 from happened.messages import Command, Event, Message
 from happened.model import Aggregate, Entity, Projection, ValueObject
 from happened.streams import belongs_to
@@ -79,7 +79,10 @@ class Element:
     @property
     def title(self) -> str:
         """What errors call it: the name of the class or function."""
-        return str(getattr(self.target, "__name__", self.target))
+        target = self.target
+        if self.kind == "event handler" and callable(target) and not isinstance(target, type):
+            return name_of(target)
+        return str(getattr(target, "__name__", target))
 
     @property
     def subscription(self) -> str:
@@ -201,7 +204,7 @@ def with_base(kind: Kind, target: Any, place: str) -> Any:
             )
     try:
         return _derived(target, base)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # the second one for __slots__
         raise ConfigurationError(
             f"{place} cannot be made {article} {kind}: {error}; derive it from {base.__name__}"
         ) from error

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from happened.errors import ConfigurationError
 from happened.messages import Message
 
-__all__ = ["Handler", "MessageRef", "handle", "handler", "handlers_in", "method_named"]
+__all__ = ["Handler", "MessageRef", "handle", "handler", "handlers_in", "method_named", "name_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -108,9 +108,7 @@ def handler(function: Callable[[Any], Any], messages: tuple[MessageRef, ...]) ->
         >>> handler(print, (Event,)).is_async
         False
     """
-    named = function.func if isinstance(function, partial) else function
-    name = getattr(named, "__qualname__", type(named).__qualname__)
-    name = name.rpartition("<locals>.")[2]
+    name = _qualified(function)
     return Handler(name, _checked(messages, name), function, *_ways(function), _refusal(function))
 
 
@@ -162,6 +160,28 @@ def method_named(cls: type, name: str) -> Any:
     """
     found = (method for method, kept, _ in _methods(cls) if kept == name)
     return inspect.getattr_static(cls, next(found, ""), None)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what a domain calls a function, a callable object or a class, unless it was named.
+
+    Args:
+        function: any of these; of a partial call, the function in it counts.
+
+    Example:
+        >>> from functools import partial
+        >>> from happened.handlers import name_of
+        >>> def print_slip(printer, event): ...
+        >>> name_of(partial(print_slip, "laser"))
+        'print_slip'
+    """
+    return _qualified(function).rpartition(".")[2]
+
+
+def _qualified(function: Callable[..., Any]) -> str:
+    named = function.func if isinstance(function, partial) else function
+    name: str = getattr(named, "__qualname__", type(named).__qualname__)
+    return name.rpartition("<locals>.")[2]
 
 
 def _methods(cls: type) -> Iterator[tuple[str, str, tuple[MessageRef, ...]]]:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from happened.errors import ConfigurationError, HappenedError
+from happened.tracing import leave
 
 __all__ = ["call_in_thread", "run"]
 
@@ -36,7 +37,7 @@ async def call_in_thread(function: Callable[[Any], _T], argument: Any) -> _T:
     try:
         return await asyncio.to_thread(function, argument)
     finally:
-        _caller.reset(token)
+        leave(_caller, token)
 
 
 def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
@@ -70,11 +71,18 @@ def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
             f"{name} is async, and an event loop is running here already; use "
             "`await domain.aprocess(...)`, or `await asyncio.to_thread(...)` for any other call"
         )
-    if loop is None or not loop.is_running():
-        try:
+    try:
+        if loop is None or not loop.is_running():
             return asyncio.run(coroutine)
-        except asyncio.CancelledError as error:  # of a task of its own: nobody else knows this one
-            raise HappenedError(f"{name} was cancelled") from error
+        return _run_in(loop, coroutine)
+    except (asyncio.CancelledError, CancelledError) as error:
+        # The caller's own task goes on: it is the handler's task, which nobody else knows, that
+        # was cancelled.
+        raise HappenedError(f"{name} was cancelled") from error
+
+
+def _run_in(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a loop that runs in another thread."""
     ended: Future[Any] = Future()
     context = copy_context()
 

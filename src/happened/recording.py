@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from happened.diagrams import causation_diagram, senders, sequence_diagram
 from happened.domain import Domain
-from happened.handlers import handler, method_named
+from happened.handlers import method_named
 from happened.hooks import Step
 from happened.messages import Command, Event, Message
 from happened.registry import Registry
@@ -175,7 +175,7 @@ def _code_of(registry: Registry | None, name: str) -> CodeType | None:
         if isinstance(target, type):
             if element.subscription == owner:
                 found = method_named(target, method)
-        elif name in (element.name, handler(target, element.messages).name):
+        elif name == element.subscription:
             found = target if inspect.isroutine(target) else type(target).__call__
         code = getattr(inspect.unwrap(found), "__code__", None) if found else None
         if isinstance(code, CodeType):

@@ -83,7 +83,13 @@ def _takers(
         if handler in (None, each.name) and any(r.follows(origin) for r in each.taking(kind))
     ]
     if handler is not None and not found:
-        near = nearest(handler, (each.name for each in subscriptions if each.taking(kind)))
+        known = [each.name for each in subscriptions if each.taking(kind)]
+        if handler in known:
+            raise ConfigurationError(
+                f"{handler} handles no {kind.__name__} whose chain began in {origin!r}; see its "
+                "source_stream="
+            )
+        near = nearest(handler, known)
         raise ConfigurationError(f"no handler {handler!r} handles {kind.__name__}{near}")
     return found
 

@@ -482,6 +482,34 @@ def test_a_value_that_does_not_fit_its_field_is_refused_when_it_is_stored(shelf:
     assert "b1" not in shelf.books
 
 
+@pytest.mark.parametrize("where", ["aggregate", "event"])
+def test_half_a_character_is_refused_when_it_is_stored(storage_url: str, where: str) -> None:
+    domain = Domain("shelf", storage=storage_url)
+
+    @domain.aggregate
+    class Book(Aggregate):
+        title: str = ""
+
+    @domain.event(part_of=Book)
+    class BookRead(Event):
+        by: str = ""
+
+    domain.init(traverse=False)
+    domain.storage.create()
+    book = Book(id="b1", title="\ud800" if where == "aggregate" else "")
+    book.raise_(BookRead(by="\ud800" if where == "event" else ""))
+    with pytest.raises(ValidationError, match=r"is not valid: _entity: .*surrogates") as caught:
+        domain.repository_for(Book).add(book)
+    assert caught.value.title == ("Book" if where == "aggregate" else "BookRead")
+    assert "b1" not in domain.repository_for(Book)
+    assert domain.read_category() == []
+
+
+def test_a_repository_is_a_class() -> None:
+    with pytest.raises(ConfigurationError, match=r"^domain 'shelf': repository 7 is no class$"):
+        Domain("shelf").repository(part_of="Book")(7)  # type: ignore[type-var]
+
+
 def test_a_repository_of_ones_own_has_methods_of_its_own(storage_url: str) -> None:
     domain = Domain("shelf", storage=storage_url)
 

@@ -385,6 +385,15 @@ def test_a_wrong_option_is_refused_where_it_is_given(options: dict[str, Any], te
     assert registry.elements == []
 
 
+def test_a_class_that_cannot_be_made_again_is_refused() -> None:
+    class Money:
+        __slots__ = ("cents",)
+
+    (problem,) = misconfigured(Registry("shelf").add, "value object", Money)
+    assert problem.startswith("domain 'shelf': Money cannot be made a value object: 'cents' in __s")
+    assert problem.endswith("; derive it from ValueObject")
+
+
 @pytest.mark.parametrize("name", ["", "Stock.reduce", "the stock", 7])
 def test_the_name_of_a_handler_is_one_word(name: Any) -> None:
     class Stock: ...
