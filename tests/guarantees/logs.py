@@ -29,7 +29,8 @@ class Log:
 
     @property
     def lines(self) -> list[Line]:
-        rows = [each.split() for each in self.path.read_text(encoding="utf-8").splitlines()]
+        text, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")  # the last may be half
+        rows = [each.split() for each in text.splitlines()]
         return [
             Line(moment, handler, stream, int(position), int(pid))
             for moment, handler, stream, position, pid in rows
@@ -44,6 +45,13 @@ class Log:
             elif line.pid == pid:
                 found.pop(line.place, None)
         return list(found.values())
+
+    def begun_again(self, left: list[Line]) -> bool:
+        """Whether other processes have begun with all that one of them has left behind."""
+        begun = {(line[1:4], line.pid) for line in self.lines if line.moment == "begin"}
+        return all(
+            any(what == each[1:4] and pid != each.pid for what, pid in begun) for each in left
+        )
 
     @property
     def repeated(self) -> int:

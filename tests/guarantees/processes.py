@@ -12,7 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from happened import new_id
+
 ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 120.0
+"""Seconds after which something that has not happened counts as never; a busy machine is slow."""
 
 
 class Nursery:
@@ -27,7 +31,8 @@ class Nursery:
             cwd=ROOT,
         )
         self._changed = threading.Condition()
-        self._started: list[int] = []
+        self._asked = 0
+        self._started: dict[int, int] = {}
         self.codes: dict[int, int] = {}
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -38,7 +43,7 @@ class Nursery:
             told = json.loads(line)
             with self._changed:
                 if "started" in told:
-                    self._started.append(told["started"])
+                    self._started[told["number"]] = told["started"]
                     self.codes.pop(told["started"], None)  # of another one, long ago
                 else:
                     self.codes[told["ended"]] = told["code"]
@@ -47,11 +52,13 @@ class Nursery:
     def start(self, wanted: dict[str, Any]) -> int:
         """Start a program; return the id of its process."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._asked = number = self._asked + 1
+        self._process.stdin.write(json.dumps({**wanted, "number": number}) + "\n")
         self._process.stdin.flush()
         with self._changed:
-            assert self._changed.wait_for(lambda: self._started, 20), "the nursery starts nothing"
-            return self._started.pop()
+            done = self._changed.wait_for(lambda: number in self._started, LIMIT)
+            assert done, "the nursery starts nothing"
+            return self._started.pop(number)
 
     def wait(self, pid: int, timeout: float) -> int | None:
         """Return how a process ended; ``None`` if it runs."""
@@ -64,18 +71,21 @@ class Nursery:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
-        self._thread.join(10)
+        self._process.wait(LIMIT)
+        self._thread.join(LIMIT)
         self._process.stdout.close()
 
 
 class Process:
     """One process that runs a program."""
 
-    def __init__(self, nursery: Nursery, program: str, pid: int, errors: Path) -> None:
+    def __init__(
+        self, nursery: Nursery, program: str, pid: int, application: str, errors: Path
+    ) -> None:
         self._nursery = nursery
         self.program = program
         self.pid = pid
+        self.application = application  # what PostgreSQL knows it by
         self.was_killed = False
         self.errors = errors
 
@@ -83,7 +93,7 @@ class Process:
     def running(self) -> bool:
         return self._nursery.wait(self.pid, 0) is None
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = LIMIT) -> int:
         """Return how it ended: 0, or -9 if it was killed."""
         code = self._nursery.wait(self.pid, timeout)
         assert code is not None, f"it still runs after {timeout} s:\n{self.said}"
@@ -107,7 +117,14 @@ class Process:
         """Stop it where it stands, and return when all of its threads stand still."""
         os.kill(self.pid, signal.SIGSTOP)
         threads = Path(f"/proc/{self.pid}/task")
-        eventually(lambda: all(state(each) == "T" for each in threads.iterdir()), every=0.001)
+
+        def all_stand() -> bool:
+            try:
+                return all(state(each) == "T" for each in threads.iterdir())
+            except (FileNotFoundError, ProcessLookupError):  # a thread ended just now
+                return False
+
+        eventually(all_stand, every=0.001)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -132,15 +149,20 @@ class Programs:
         """Start a program of the folder ``programs``."""
         self.starts += 1
         errors = self._folder / f"{self.starts}-{program}.txt"
+        application = new_id()
         pid = self._nursery.start(
             {
                 "program": program,
                 "arguments": [str(each) for each in arguments],
-                "environment": {**self.environment, **environment},
+                "environment": {
+                    "PGAPPNAME": application,
+                    **self.environment,
+                    **environment,
+                },
                 "errors": str(errors),
             }
         )
-        process = Process(self._nursery, program, pid, errors)
+        process = Process(self._nursery, program, pid, application, errors)
         self._all.append(process)
         return process
 
@@ -163,9 +185,9 @@ def state(thread: Path) -> str:
     return (thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
-def eventually(holds: Callable[[], object], within: float = 30, every: float = 0.02) -> None:
+def eventually(holds: Callable[[], object], every: float = 0.02) -> None:
     """Return once something holds."""
-    end = time.monotonic() + within
+    end = time.monotonic() + LIMIT
     while not holds():
-        assert time.monotonic() < end, f"it does not hold after {within} s"
+        assert time.monotonic() < end, f"it does not hold after {LIMIT} s"
         time.sleep(every)

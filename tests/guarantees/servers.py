@@ -13,13 +13,31 @@ from typing import Any
 import pytest
 
 from tests.guarantees.accounts import connected
-from tests.guarantees.processes import Process
+from tests.guarantees.processes import Process, eventually
 from tests.guide.services import required
 
 ENDED = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE client_port = ANY (%s) AND pid <> pg_backend_pid()"
 )
+
+
+CONNECTED = "SELECT FROM pg_stat_activity WHERE application_name = %s"
+
+
+def is_connected(url: str, process: Process) -> bool:
+    """Whether a process has connections to PostgreSQL, or had until it was killed just now."""
+    with connected(url) as connection:
+        return connection.execute(CONNECTED, (process.application,)).fetchone() is not None
+
+
+def let_go(url: str, process: Process) -> None:
+    """Return once a storage has noticed that a process was killed, which PostgreSQL does late.
+
+    Until then it goes on with what it was told last, and others pass by what that has locked.
+    """
+    if url.startswith("postgresql"):
+        eventually(lambda: not is_connected(url, process))
 
 
 def ports_of(pid: int) -> list[int]:

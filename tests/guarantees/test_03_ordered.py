@@ -12,6 +12,7 @@ from happened import Aggregate, Command, Domain, Event, current_domain, handle
 from tests.guarantees.accounts import Tell, audit, found_company, is_settled
 from tests.guarantees.logs import Log
 from tests.guarantees.processes import Programs, eventually
+from tests.guarantees.servers import is_connected
 
 pytestmark = pytest.mark.g3
 
@@ -107,8 +108,9 @@ def test_three_servers_one_killed_and_one_paused_keep_the_order_of_each_stream(
         "TRADE_LOG": str(log.path),
         "TRADE_SLOW": "0.002",
     }
-    sellers = [programs.start("sell", name, 6, 14) for name in ("s", "t")]
     servers = [programs.start("serve") for _ in range(3)]
+    eventually(lambda: all(is_connected(postgres_url, each) for each in servers))
+    sellers = [programs.start("sell", name, 6, 14) for name in ("s", "t")]
     eventually(lambda: len({line.pid for line in log.lines}) == 3)
     killed, paused, left = servers
     eventually(lambda: log.open_of(killed.pid), every=0.001)

@@ -10,8 +10,8 @@ import pytest
 
 from tests.guarantees.accounts import Figures, Tell, audit, found_company, is_settled
 from tests.guarantees.logs import Log
-from tests.guarantees.processes import Programs, eventually
-from tests.guarantees.servers import terminate
+from tests.guarantees.processes import Process, Programs, eventually
+from tests.guarantees.servers import let_go, terminate
 
 pytestmark = pytest.mark.g4
 
@@ -40,8 +40,8 @@ def test_servers_and_applications_killed_at_random_moments(
         running[number].kill()
         running[number] = programs.start(*runs[number])
     for process in running[2:]:
-        assert process.wait(60) == 0
-    eventually(lambda: is_settled(trade), within=60)
+        assert process.wait() == 0
+    eventually(lambda: is_settled(trade))
     figures = audit(trade)
     figures.kills, figures.starts = programs.kills, programs.starts
     tell(figures)
@@ -62,7 +62,8 @@ def test_a_synchronous_application_killed_at_random_moments(
         application = programs.start("sell", "s", 5, items)
         time.sleep(chance.uniform(0.04, 0.14))
         application.kill()
-    assert programs.start("sell", "s", 5, items).wait(60) == 0
+        let_go(durable_url, application)
+    assert programs.start("sell", "s", 5, items).wait() == 0
     figures = audit(trade)
     figures.kills, figures.starts = programs.kills, programs.starts
     tell(figures)
@@ -80,23 +81,33 @@ def test_when_one_of_two_servers_is_killed_the_other_takes_over_at_once(
     programs.environment |= ASYNC | {"TRADE_LOG": str(log.path), "TRADE_SLOW": "0.005"}
     servers = [programs.start("serve"), programs.start("serve")]
     waits: list[float] = []
-    for turn in range(6):
-        programs.start("sell", f"t{turn}.", 4, 4)
+    while len(waits) < 6:
+        programs.start("sell", f"t{programs.starts}.", 4, 4)
         seen = len(log.lines)
         eventually(lambda: len(log.lines) > seen + 4)  # noqa: B023 - called at once
         victim = next(each for each in servers if each.pid == log.lines[-1].pid)
         victim.kill()
         killed = time.monotonic()
-        eventually(lambda: log.lines[-1].pid != victim.pid, every=0.005)  # noqa: B023
-        waits.append(time.monotonic() - killed)
+        if left := log.open_of(victim.pid):  # perhaps it was just between two handlers
+            eventually(lambda: log.begun_again(left), every=0.005)
+            waits.append(time.monotonic() - killed)
         servers[servers.index(victim)] = programs.start("serve")
     eventually(lambda: is_settled(trade))
     figures = audit(trade)
     figures.kills, figures.starts = programs.kills, programs.starts
     tell(figures, f"taken over within {max(waits):.2f} s")
     assert wrong(figures) == ONCE
-    assert max(waits) < 2
+    assert max(waits) < 10
     trade.domain.close()
+
+
+def is_paused_at_work(server: Process, log: Log) -> bool:
+    """Pause a server; where it is not in the middle of a handler, let it go on."""
+    server.pause()
+    if log.open_of(server.pid):
+        return True
+    server.resume()
+    return False
 
 
 def test_a_paused_server_whose_claim_was_taken_away_cannot_commit_what_it_did(
@@ -110,9 +121,7 @@ def test_a_paused_server_whose_claim_was_taken_away_cannot_commit_what_it_did(
     taken = 0
     for _ in range(3):
         paused = programs.start("serve", SERVE_WORKERS="1")
-        eventually(lambda: log.open_of(paused.pid))  # noqa: B023 - called at once
-        paused.pause()
-        assert log.open_of(paused.pid)  # it is in the middle of a handler
+        eventually(lambda: is_paused_at_work(paused, log))  # noqa: B023 - called at once
         other = programs.start("serve")
         taken += terminate(postgres_url, paused)
         eventually(lambda: is_settled(trade))

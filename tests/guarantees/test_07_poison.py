@@ -193,7 +193,7 @@ def test_a_server_sets_poison_aside_and_neither_stops_nor_spins(post: Post) -> N
         discard(post.domain.storage, post.dead())
         eventually(lambda: post.read_of("a") == ["a0", "a2"])
     finally:
-        assert server.stop(timeout=5)
+        assert server.stop(timeout=30)
 
 
 # What stands in the column of a stored message instead of what should, in each storage.
@@ -261,13 +261,13 @@ def test_a_row_that_is_no_valid_message_is_a_dead_letter_and_the_rest_goes_on(
     )
     server.start()
     try:
-        eventually(lambda: post.states().get(("box-a", 1)) == "dead", within=10)
-        eventually(lambda: post.read_of("b") == ["b0"], within=10)
+        eventually(lambda: post.states().get(("box-a", 1)) == "dead")
+        eventually(lambda: post.read_of("b") == ["b0"])
         post.send("b1")
-        eventually(lambda: post.read_of("b") == ["b0", "b1"], within=10)
+        eventually(lambda: post.read_of("b") == ["b0", "b1"])
         assert server.alive
     finally:
-        assert server.stop(timeout=5)
+        assert server.stop(timeout=30)
     dead = post.dead()
     assert dead.error.startswith("MessageError: ")
     assert dead.message_id in dead.error or "Post." in dead.error or "os.system" in dead.error

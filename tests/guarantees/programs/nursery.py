@@ -27,6 +27,8 @@ def main() -> None:
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    # Who tells a server to stop need not know how far it has come: the signal waits for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     running: set[int] = set()
     left = b""
     while True:
@@ -45,9 +47,10 @@ def main() -> None:
                 break
             *lines, left = (left + text).split(b"\n")
             for line in lines:
-                pid = start(json.loads(line))
+                wanted = json.loads(line)
+                pid = start(wanted)
                 running.add(pid)
-                tell({"started": pid})
+                tell({"started": pid, "number": wanted["number"]})
     for pid in running:
         os.kill(pid, signal.SIGKILL)
 
