@@ -173,25 +173,26 @@ def test_a_database_that_fails_and_is_started_again_costs_nothing(
     trade = found_company(cluster.url + "?schema=trade")
     programs.environment |= ASYNC
     servers = [programs.start("serve"), programs.start("serve")]
-    sellers = [programs.start("sell", name, 5, 30) for name in ("s", "t")]
-    for mode in ("immediate", "fast"):
+    turns = told = 0
+    while turns < 2 or not told:  # a fast machine may have sold all before the database is gone
+        sellers = [programs.start("sell", f"{name}{turns}", 5, 20) for name in ("s", "t")]
         count = len(everything(trade, "order"))
         eventually(lambda: len(everything(trade, "order")) > count + 10)  # noqa: B023
-        cluster.stop(mode)
+        cluster.stop("fast" if turns % 2 else "immediate")
         time.sleep(0.3)
         with pytest.raises(StorageError):
             trade.domain.storage.read_category(None)
         cluster.start()
-    assert [each.wait() for each in sellers] == [0, 0]
+        assert [each.wait() for each in sellers] == [0, 0]
+        told += sum(each.said.count("\n") for each in sellers)
+        turns += 1
     eventually(lambda: is_settled(trade))
     for server in servers:
         server.stop()
     figures = audit(trade)
     figures.kills, figures.starts = programs.kills, programs.starts
-    told = sum(each.said.count("\n") for each in sellers)
-    tell(figures, f"the database failed once and was stopped once, {told} errors")
-    assert told
-    assert figures.events == 300
+    tell(figures, f"the database failed or was stopped {turns} times, {told} errors")
+    assert figures.events == 200 * turns
     assert (figures.lost, figures.doubled, figures.disordered) == (0, 0, 0)
     trade.domain.close()
 
@@ -247,7 +248,7 @@ def test_a_writer_that_waits_for_another_process_too_long_gets_a_clear_error(
         with pytest.raises(StorageError, match=r"another process has been writing for 0.5 seconds"):
             trade.domain.process(add(order_id="o0", number=0))
         waited = time.monotonic() - began
-        assert 0.4 < waited < 2
+        assert 0.4 < waited < 10
         assert everything(trade, "order") == []
         other.rollback()
     trade.domain.process(add(order_id="o0", number=0))
