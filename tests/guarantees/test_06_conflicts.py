@@ -65,7 +65,7 @@ def test_of_writers_at_once_every_one_wins_or_gets_the_error(
             counter = counters.get("c1")
             if barrier.n_waiting < 2 and not met.pop(command.command_id, None):
                 met[command.command_id] = True
-                barrier.wait(10)
+                barrier.wait(30)
             counter.n += 1
             counters.add(counter)
 
