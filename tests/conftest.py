@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,11 @@ pytest.register_assert_rewrite("happened.testing")
 from happened.storage import Storage, open_storage  # noqa: E402
 from tests.storages import STORAGES, discard  # noqa: E402
 
-settings.register_profile("happened", deadline=None)  # timing never decides a test
+settings.register_profile(
+    "happened",
+    deadline=None,  # timing never decides a test
+    derandomize="REQUIRE_SERVICES" in os.environ,  # CI judges a change by the same examples
+)
 settings.load_profile("happened")
 
 pytest_plugins = ["tests.guarantees.figures", "tests.guide.summary"]
