@@ -792,6 +792,36 @@ def test_a_value_object_is_found_by_an_equal_one(library: Library) -> None:
     assert library.ids(size=size) == "b"
 
 
+def test_a_decimal_in_a_value_object_is_a_number_only_where_it_is_named(storage_url: str) -> None:
+    shop = Domain("shop", storage=storage_url)
+
+    @shop.value_object
+    class Price(ValueObject):
+        amount: Decimal
+
+    @shop.aggregate
+    class Offer(Aggregate):
+        price: Price
+        rebates: list[Decimal]
+
+    shop.init(traverse=False)
+    shop.storage.create()
+    offers = shop.repository_for(Offer)
+    stored, shorter = Decimal("9.50"), Decimal("9.5")
+    offers.add(Offer(price=Price(amount=stored), rebates=[stored]))
+
+    def found(**conditions: object) -> int:
+        return offers.query.filter(**conditions).count()
+
+    assert found(price=Price(amount=stored)) == 1
+    assert found(price=Price(amount=shorter)) == 0
+    assert found(price__in=[Price(amount=shorter)]) == 0
+    assert found(price__ne=Price(amount=shorter)) == 1
+    assert found(rebates__contains=stored) == 1
+    assert found(rebates__contains=shorter) == 0
+    assert found(price__amount=shorter) == 1
+
+
 def test_conditions_add_up(library: Library) -> None:
     query = library.items.query.filter(flag=True, count__gt=0).filter(price__lt=10)
     assert [item.id for item in query] == ["a"]
