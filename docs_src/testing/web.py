@@ -4,6 +4,8 @@ from contextlib import asynccontextmanager
 
 from bookshop import Order, PlaceOrder, shop  # type: ignore[import-not-found]
 
+from happened import StorageError
+
 
 # --8<-- [start:lifespan]
 @asynccontextmanager
@@ -14,10 +16,21 @@ async def lifespan(app: object) -> AsyncGenerator[None]:
 
 
 # --8<-- [end:lifespan]
+# --8<-- [start:ready]
+async def ready() -> tuple[int, list[str]]:
+    try:
+        problems = list(await asyncio.to_thread(shop.storage.problems))
+    except StorageError as error:
+        problems = [str(error)]
+    return (503 if problems else 200), problems
+
+
+# --8<-- [end:ready]
 async def serve(order_id: str) -> None:
     async with lifespan(
         None
     ):  # what a framework does when it starts, and at its end
+        print("ready:", await ready())
         await shop.aprocess(PlaceOrder(order_id=order_id, book_id="emma", copies=1))
         orders = shop.repository_for(Order)
         print("orders in the storage:", await asyncio.to_thread(orders.query.count))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from happened.errors import StorageError
+from happened.errors import HappenedError, StorageError
 from happened.processing import Processor
 from happened.storage import Delivery
 from happened.subscription import Deliverer, Subscription
@@ -38,7 +38,7 @@ class Server:
 
     Any number of servers may run on one storage. They share the partitions of the subscriptions;
     those of one that dies are free at once. If the storage cannot be reached, the server waits and
-    tries again.
+    tries again. It runs once: to begin again after `stop`, make another one.
 
     Args:
         processor: calls the handlers.
@@ -53,6 +53,8 @@ class Server:
         handled: how many messages were handled or put aside, by subscription.
         retries: how many times handlers failed and will be called again, by handler.
         dead: how many messages became dead letters, by handler.
+        failure: why the storage was not reached the last time, in a line, without a password; empty
+            once it is reached.
 
     Example:
         >>> from happened import Domain
@@ -81,6 +83,7 @@ class Server:
         self.handled: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
         self.dead: Counter[str] = Counter()
+        self.failure = ""
         self._workers = workers
         self._poll = poll
         self._grace = grace
@@ -91,11 +94,24 @@ class Server:
         self._changing = threading.Lock()  # what follows is changed with it
         self._news = 0
         self._at_work = 0
-        self._is_known = self._is_unsettled = False
+        self._is_started = self._is_known = self._is_unsettled = False
         self._reached = self._numbered = self._subscribe_at = 0.0
 
     def start(self) -> None:
-        """Begin to deliver, in threads of its own, and return at once."""
+        """Begin to deliver, in threads of its own, and return at once.
+
+        Raises:
+            HappenedError: it was started before, or stopped.
+        """
+        with self._changing:
+            if self._stopping.is_set():
+                raise HappenedError("this server was stopped; to begin again, make another Server")
+            if self._is_started:
+                raise HappenedError(
+                    "this server was started already; for more threads, make it "
+                    "with workers=, or start another Server"
+                )
+            self._is_started = True
         _log.info(
             "starting",
             extra={"workers": self._workers, "subscriptions": len(self.subscriptions)},
@@ -108,6 +124,8 @@ class Server:
 
     def stop(self, timeout: float) -> bool:
         """Stop: take on nothing new, and wait until what is being handled is committed.
+
+        It may be called again, to go on waiting.
 
         Args:
             timeout: how long to wait at most, in seconds.
@@ -175,7 +193,7 @@ class Server:
         if time.monotonic() >= self._subscribe_at:
             for each in self.subscriptions:
                 each.subscribe(self.storage)
-            self._reached = time.monotonic()
+            self._note_reached()
             self._subscribe_at = self._reached + SUBSCRIBE
             self._is_unsettled = True
             if not self._is_known:
@@ -189,12 +207,17 @@ class Server:
             found = False
             while self.storage.number():
                 found = True
-            self._reached = self._numbered = time.monotonic()
+            self._note_reached()
+            self._numbered = self._reached
             self._is_unsettled = False
             if found:
                 return
         self.storage.wait(self._poll)
         self._is_unsettled = True
+
+    def _note_reached(self) -> None:
+        self._reached = time.monotonic()
+        self.failure = ""
 
     def _work(self, deliverer: Deliverer, turns: deque[Subscription]) -> None:
         """Deliver until there is nothing left."""
@@ -242,9 +265,11 @@ class Server:
         pause = min(LONGEST_PAUSE, pause * 2 or 0.05)
         if isinstance(error, StorageError):
             self._subscribe_at = 0.0  # it may come back empty
+            self.failure = " ".join(str(error).split())
             told = {"reason": str(error), "next_try": pause}
             _log.warning("the storage cannot be reached", extra=told)
         else:
+            self.failure = f"an unexpected {type(error).__name__}; the log has its traceback"
             _log.error("something unexpected went wrong", extra={"next_try": pause}, exc_info=error)
         return pause
 

@@ -15,6 +15,7 @@ from happened import (
     ConfigurationError,
     Domain,
     Event,
+    HappenedError,
     MessageError,
     StorageError,
     current_domain,
@@ -517,6 +518,22 @@ def test_a_server_delivers_until_it_is_stopped(shop: Shop) -> None:
     for stream in range(5):
         handled = [n for n in shop.numbers("notify") if n % 5 == stream]
         assert handled == list(range(stream, 40, 5))
+
+
+def test_a_server_runs_once(shop: Shop) -> None:
+    server = Server(
+        shop.domain.processor, shop.domain.subscriptions, context=shop.domain.domain_context
+    )
+    server.start()
+    threads = len(server._threads)
+    with pytest.raises(HappenedError, match="was started already"):
+        server.start()
+    assert len(server._threads) == threads
+    assert server.stop(timeout=30)
+    assert server.stop(timeout=30)
+    with pytest.raises(HappenedError, match="was stopped; to begin again, make another Server"):
+        server.start()
+    assert not server.alive
 
 
 @pytest.mark.parametrize("is_lost", [False, True])

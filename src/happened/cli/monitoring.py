@@ -103,7 +103,7 @@ class Monitoring:
     """Answers over HTTP, in threads of its own, until it is closed.
 
     ``/livez`` says whether all threads of the server run, ``/readyz`` whether its storage is
-    reached and it is not stopping, and ``/metrics`` what it measures.
+    reached and it is not stopping, or why not, and ``/metrics`` what it measures.
 
     Args:
         server: the server.
@@ -166,7 +166,11 @@ class Monitoring:
     def _hindrance(self) -> str:
         if self.stopping:
             return "the server is stopping"
-        return "" if self.server.ready else "the storage was not reached in the last 10 seconds"
+        if self.server.ready:
+            return ""
+        reason = self.server.failure
+        late = "the storage was not reached in the last 10 seconds"
+        return f"{late}: {reason}" if reason else late
 
 
 def _health(problem: str) -> tuple[int, str, bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from happened import Domain, Event
 from happened.cli.monitoring import Monitoring
 from happened.errors import HappenedError, StorageError
 from happened.server import Server
@@ -77,6 +78,75 @@ def test_a_server_is_not_ready_until_the_storage_was_reached(
         503,
         "the storage was not reached in the last 10 seconds\n",
     )
+
+
+def test_a_server_that_is_not_ready_says_why_but_no_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    domain = Domain("shop", storage="postgresql://reader:s3cret@127.0.0.1:9/shop?connect_timeout=2")
+
+    @domain.on(Event)
+    def look(event: Event) -> None: ...
+
+    domain.init(traverse=False)
+    failed = threading.Event()
+    tried: list[str] = []
+    subscribe = domain.storage.subscribe
+
+    def noted(name: str, *, from_now: bool = False) -> None:
+        tried.append(name)
+        if len(tried) > 1:  # the first failure is known
+            failed.set()
+        subscribe(name, from_now=from_now)
+
+    monkeypatch.setattr(domain.storage, "subscribe", noted)
+    server = Server(domain.processor, domain.subscriptions, workers=1)
+    monitoring = Monitoring(server, "127.0.0.1", 0)
+    server.start()
+    assert failed.wait(30)
+    status, _, body = monitoring.answer("/readyz")
+    assert server.stop(30)
+    monitoring.close()
+    domain.close()
+    (line,) = body.decode().splitlines()
+    assert status == 503
+    assert line.startswith(
+        "the storage was not reached in the last 10 seconds: postgresql://reader@127.0.0.1:9/shop"
+        "?connect_timeout=2: the server cannot be reached (connection failed: "
+    )
+    assert "s3cret" not in line
+
+
+def test_a_reason_is_forgotten_once_the_storage_is_reached(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = server.storage.number
+    raised = [RuntimeError("of nobody's business"), StorageError("sqlite:///shop.db", "one\ntwo")]
+    told: list[str] = []
+    reached = threading.Event()
+
+    def broken() -> int:
+        told.append(server.failure)
+        if raised:
+            raise raised.pop()
+        return number()
+
+    def waited(timeout: float) -> bool:
+        if not raised and not reached.is_set():
+            told.append(server.failure)
+            reached.set()
+        return wait(timeout)
+
+    wait = server.storage.wait
+    monkeypatch.setattr("happened.server.BUSY", 0)
+    monkeypatch.setattr(server.storage, "number", broken)
+    monkeypatch.setattr(server.storage, "wait", waited)
+    server.start()
+    assert reached.wait(30)
+    assert server.stop(30)
+    unexpected = "an unexpected RuntimeError; the log has its traceback"
+    assert [each for each in told if each][:1] == [unexpected]
+    assert told[-1] == ""
 
 
 def test_other_paths_are_not_found(monitoring: Monitoring) -> None:
