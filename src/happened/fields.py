@@ -18,9 +18,18 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Final, Optional, TypeVar, get_args
+from typing import Annotated, Any, Final, NoReturn, Optional, TypeVar, get_args
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+)
+from pydantic_core import CoreSchema
+
+from happened.errors import ConfigurationError
 
 __all__ = [
     "Boolean",
@@ -84,6 +93,26 @@ class FieldSpec:
     index: bool = False
     identifier: bool = False
     items: "FieldSpec | None" = None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Leave the type that this field annotates as it is; it is none itself."""
+        return self._refuse(handler.field_name) if source is self else handler(source)
+
+    def __or__(self, other: object) -> NoReturn:
+        self._refuse(None)
+
+    __ror__ = __or__
+
+    def _refuse(self, field: str | None) -> NoReturn:
+        place = f"field {field!r}: " if field else ""
+        kind, field = getattr(self.type, "__name__", "str"), field or "name"
+        raise ConfigurationError(
+            f"{place}a declared field, such as String(), is no type, and cannot be a part of one, "
+            f"such as Optional[...]; assign it, as `{field}: {kind} | None = ...`, or in a list "
+            f"use `{field}: list[str] = List(String())`"
+        )
 
     @property
     def annotation(self) -> Any:
@@ -698,6 +727,16 @@ def ValueObject(
         Money(cents=1250)
     """
     return _spec(value_object, required=required, default=default, description=description)
+
+
+def _no_base(_bases: tuple[object, ...]) -> NoReturn:
+    raise ConfigurationError(
+        "happened.fields.ValueObject declares a field, and is no class; derive a value object from "
+        "happened.ValueObject"
+    )
+
+
+vars(ValueObject)["__mro_entries__"] = _no_base  # Python asks for it where it is used as a base
 
 
 def HasOne(

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import decimal
+import typing
 import uuid
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from hypothesis import given
@@ -384,3 +385,34 @@ def test_the_options_of_a_lists_items_hold_beside_a_type() -> None:
     assert refused(Book, tags=["long"]).keys() == {"tags.0"}
     assert refused(Book, notes=["long"]).keys() == {"notes.0"}
     assert (made(Book).notes, made(Book, tags=["ab"]).tags) == (None, ["ab"])
+
+
+@pytest.mark.parametrize(
+    "part", [lambda field: field | None, lambda field: None | field], ids=["before", "behind"]
+)
+def test_a_declared_field_is_no_part_of_a_union(part: Callable[[Any], object]) -> None:
+    (problem,) = misconfigured(part, fields.Identifier())
+    assert problem.endswith(
+        "; assign it, as `name: str | None = ...`, or in a list use "
+        "`name: list[str] = List(String())`"
+    )
+
+
+@pytest.mark.parametrize("around", [Optional, list, typing.List], ids=repr)  # noqa: UP006
+@pytest.mark.parametrize("field", [fields.Identifier(), fields.String()], ids=["id", "text"])
+def test_a_declared_field_inside_of_a_type_is_refused_with_what_to_write(
+    around: Any, field: Any
+) -> None:
+    body = {"__module__": __name__, "__annotations__": {"isbn": around[field]}}
+    (problem,) = misconfigured(type, "Book", (Aggregate,), body)
+    assert problem.startswith("field 'isbn': ")
+    assert "`isbn: str | None = ...`" in problem
+
+
+def test_the_declaration_of_a_value_object_is_no_base_class() -> None:
+    def declare() -> None:
+        class Coin(fields.ValueObject):  # type: ignore[misc, valid-type]
+            cents: int
+
+    (problem,) = misconfigured(declare)
+    assert problem.endswith("derive a value object from happened.ValueObject")
