@@ -271,6 +271,24 @@ class Query(Generic[_A]):
     def __iter__(self) -> Iterator[_A]:
         return iter(self.all().items)
 
+    def __bool__(self) -> bool:
+        """Run the query and return whether it finds anything, which is asked for one alone.
+
+        Example:
+            >>> from happened import Aggregate, Domain
+            >>> shelf = Domain("shelf")
+            >>> @shelf.aggregate
+            ... class Book(Aggregate):
+            ...     title: str
+            >>> shelf.init(traverse=False)
+            >>> books = shelf.repository_for(Book)
+            >>> books.add(Book(title="Emma"))
+            >>> if not books.query.filter(title="Persuasion"):
+            ...     print("there is none")
+            there is none
+        """
+        return self._with(sorts=()).first() is not None
+
     def _filter(self, name: str, value: Any) -> Filter:
         parts = name.split("__")
         lookup = parts.pop() if len(parts) > 1 and parts[-1] in _TEXT else "exact"

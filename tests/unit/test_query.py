@@ -158,3 +158,18 @@ def test_true_and_false_are_no_numbers(lookup: str, wanted: object) -> None:
     assert Filter(("value",), "contains", True, "other").matches({"value": [{}, True]})
     nested = Filter(("value",), "ne", {"a": 1}, "other")
     assert nested.matches({"value": {"a": True}})
+
+
+@pytest.mark.parametrize("found", [[], [Order(status="NEW")]], ids=["nothing", "one"])
+def test_the_truth_of_a_query_is_one_statement_that_looks_for_one(found: list[Order]) -> None:
+    asked: list[Criteria] = []
+
+    def run(criteria: Criteria) -> Page[Order]:
+        asked.append(criteria)
+        return Page(found, len(found))
+
+    query = Query(Order, run).filter(status="NEW").order_by("total")
+    assert bool(query) is bool(found)
+    assert [(each.limit, each.sorts) for each in asked] == [(1, ())]
+    assert list(query) == found
+    assert len(asked) == 2
