@@ -199,8 +199,9 @@ class Dispatcher:
                     if is_async:
                         raise self._needs_await(call)
                     answer = call(event)
-                    if answer is not None and inspect.iscoroutine(answer):
-                        answer.close()
+                    if answer is not None and inspect.isawaitable(answer):
+                        if inspect.iscoroutine(answer):
+                            answer.close()
                         raise self._needs_await(call)
                 except Exception as error:  # noqa: BLE001 - raised when all were called
                     failures.append(error)

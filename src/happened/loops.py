@@ -1,7 +1,8 @@
 """Layer 4. Event loops: where the ``async def`` handlers of a domain run."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -40,13 +41,13 @@ async def call_in_thread(function: Callable[[Any], _T], argument: Any) -> _T:
         leave(_caller, token)
 
 
-def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
-    """Run the coroutine of a handler to its end.
+def run(awaitable: Awaitable[Any], name: str) -> Any:
+    """Run the coroutine of a handler to its end, or await what else it returned.
 
     It runs in the loop that `call_in_thread` was awaited in, or else in one of its own.
 
     Args:
-        coroutine: what calling the handler returned.
+        awaitable: what calling the handler returned.
         name: the name of the handler, for the error.
 
     Returns:
@@ -66,11 +67,12 @@ def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
     loop = _caller.get()
     with suppress(RuntimeError):
         asyncio.get_running_loop()
-        coroutine.close()
+        _give_up(awaitable)
         raise ConfigurationError(
             f"{name} is async, and an event loop is running here already; use "
             "`await domain.aprocess(...)`, or `await asyncio.to_thread(...)` for any other call"
         )
+    coroutine = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
     try:
         if loop is None or not loop.is_running():
             return asyncio.run(coroutine)
@@ -79,6 +81,19 @@ def run(coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
         # The caller's own task goes on: it is the handler's task, which nobody else knows, that
         # was cancelled.
         raise HappenedError(f"{name} was cancelled") from error
+
+
+async def _awaiting(awaitable: Awaitable[Any]) -> Any:
+    """A coroutine, which alone can be run, that does nothing but await."""
+    return await awaitable
+
+
+def _give_up(awaitable: Awaitable[Any]) -> None:
+    """Let nothing of it run, or run on, and nobody be told that it was never awaited."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+    elif isinstance(awaitable, asyncio.Future):
+        awaitable.cancel()
 
 
 def _run_in(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:

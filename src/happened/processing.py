@@ -1,10 +1,11 @@
 """Layer 4. Processing: one message, one handler, one unit of work."""
 
 import importlib
+import inspect
 import threading
 import traceback
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -408,7 +409,7 @@ class Processor:
         if self._observers:
             self._tell(Step(kind="handling", message=message, handler=handler.name))
         result = handler.call(message)
-        if result is not None and isinstance(result, Coroutine):
+        if result is not None and inspect.isawaitable(result):
             result = importlib.import_module("happened.loops").run(result, handler.name)
         return result
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -251,6 +251,26 @@ def test_a_plain_handler_that_returns_a_coroutine_is_async() -> None:
         "lend is async; await dispatcher.dispatch(event) instead",
     )
     assert called == []
+
+
+class Later:
+    """What can be awaited, and is no coroutine."""
+
+    def __init__(self, called: list[str]) -> None:
+        self.called = called
+
+    def __await__(self) -> Generator[None, None, None]:
+        self.called.append("awaited")
+        yield from ()
+
+
+def test_what_can_be_awaited_is_awaited_or_refused() -> None:
+    dispatcher, called = Dispatcher(), list[str]()
+    dispatcher.on(BookLent)(lambda _: Later(called))
+    assert len(misconfigured(dispatcher.dispatch_sync, LENT)) == 1
+    assert called == []
+    asyncio.run(dispatcher.dispatch(LENT))
+    assert called == ["awaited"]
 
 
 @both_ways

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -161,3 +161,66 @@ def test_what_a_coroutine_has_caught_up_with_in_a_thread_calls_async_handlers() 
     assert asyncio.run(main()) == 1
     assert seen == ["told"]
     assert domain.storage.deliveries() == []
+
+
+class Later:
+    """What can be awaited, and is no coroutine."""
+
+    def __await__(self) -> Generator[None, None, str]:
+        yield from asyncio.sleep(0).__await__()
+        return "later"
+
+
+class Postponing:
+    """A command whose handler returns whatever `answers` does."""
+
+    def __init__(self) -> None:
+        self.domain = domain = Domain("shop")
+        self.answers: Callable[[], Any] = Later
+        shop = self
+
+        @domain.aggregate
+        class Order(Aggregate): ...
+
+        @domain.command(part_of=Order)
+        class Place(Command): ...
+
+        @domain.command_handler(part_of=Order)
+        class Orders:
+            @handle(Place)
+            def place(self, command: Place) -> Any:
+                return shop.answers()
+
+        domain.init(traverse=False)
+        self.command: Any = Place()
+
+
+def test_what_can_be_awaited_is_awaited_though_it_is_no_coroutine() -> None:
+    shop = Postponing()
+    assert shop.domain.process(shop.command) == "later"
+    assert asyncio.run(shop.domain.aprocess(shop.command)) == "later"
+
+
+def test_a_task_that_a_handler_returns_is_awaited() -> None:
+    shop = Postponing()
+
+    async def main() -> Any:
+        task = asyncio.create_task(asyncio.sleep(0, "slept"))
+        shop.answers = lambda: task
+        return await shop.domain.aprocess(shop.command)
+
+    assert asyncio.run(main()) == "slept"
+
+
+def test_a_task_that_would_stop_its_own_loop_is_refused_and_ends() -> None:
+    shop = Postponing()
+
+    async def main() -> None:
+        task = asyncio.create_task(asyncio.sleep(0, "slept"))
+        shop.answers = lambda: task
+        with pytest.raises(ConfigurationError, match=r"aprocess.*to_thread"):
+            shop.domain.process(shop.command)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
