@@ -39,6 +39,7 @@ __all__ = [
     "FrozenMeta",
     "ModelMeta",
     "field_specs",
+    "plain_data",
     "replaced",
     "unstorable",
     "validation_error",
@@ -325,6 +326,29 @@ def validation_error(error: pydantic.ValidationError, title: str) -> ValidationE
             text = f"{text} (found {_shortened(line['input'])})"
         messages.setdefault(path or "_entity", []).append(text)
     return ValidationError(messages, title)
+
+
+def plain_data(model: pydantic.BaseModel) -> dict[str, Any]:
+    """Return the fields of an object as plain data that JSON can hold.
+
+    Args:
+        model: a message, a value object, an entity or an aggregate.
+
+    Raises:
+        ValidationError: a field holds what JSON cannot.
+
+    Example:
+        >>> from happened import ValueObject
+        >>> from happened.declaration import plain_data
+        >>> class Money(ValueObject):
+        ...     cents: int
+        >>> plain_data(Money(cents=1250))
+        {'cents': 1250}
+    """
+    try:
+        return model.model_dump(mode="json", exclude_computed_fields=True)
+    except PydanticSerializationError as error:
+        raise unstorable(error, type(model).__name__) from error
 
 
 def unstorable(error: PydanticSerializationError, title: str) -> ValidationError:

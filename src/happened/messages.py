@@ -10,7 +10,14 @@ import pydantic
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, PydanticSerializationError, to_jsonable_python
 
-from happened.declaration import STORABLE, FrozenMeta, replaced, unstorable, validation_error
+from happened.declaration import (
+    STORABLE,
+    FrozenMeta,
+    plain_data,
+    replaced,
+    unstorable,
+    validation_error,
+)
 from happened.errors import ImmutableError, MessageError, ValidationError
 from happened.identifiers import new_id
 from happened.immutable import freeze, is_scalar
@@ -205,6 +212,9 @@ class Message(BaseModel, metaclass=FrozenMeta):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold; metadata are not among them.
 
+        Raises:
+            ValidationError: a field holds what JSON cannot.
+
         Example:
             >>> from datetime import date
             >>> from happened import Event
@@ -214,7 +224,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
             >>> BookLent(book_id="b1", until=date(2026, 12, 24)).to_dict()
             {'book_id': 'b1', 'until': '2026-12-24'}
         """
-        return self.model_dump(mode="json", exclude_computed_fields=True)
+        return plain_data(self)
 
     def to_json(self) -> bytes:
         """Return the fields as JSON, encoded in UTF-8.

@@ -22,6 +22,7 @@ from happened.declaration import (
     FrozenMeta,
     ModelMeta,
     field_specs,
+    plain_data,
     replaced,
     unstorable,
     validation_error,
@@ -135,6 +136,9 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold.
 
+        Raises:
+            ValidationError: a field holds what JSON cannot.
+
         Example:
             >>> from happened import ValueObject
             >>> class Money(ValueObject):
@@ -142,7 +146,7 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
             >>> Money(cents=1250).to_dict()
             {'cents': 1250}
         """
-        return self.model_dump(mode="json", exclude_computed_fields=True)
+        return plain_data(self)
 
     def __str__(self) -> str:
         return repr(self)
@@ -273,6 +277,9 @@ class Entity(BaseModel, metaclass=ModelMeta):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold, entities and value objects included.
 
+        Raises:
+            ValidationError: a field holds what JSON cannot.
+
         Example:
             >>> from happened import Aggregate
             >>> class Book(Aggregate):
@@ -280,7 +287,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
             >>> Book(id="b1", title="Emma").to_dict()
             {'id': 'b1', 'title': 'Emma'}
         """
-        return self.model_dump(mode="json", exclude_computed_fields=True)
+        return plain_data(self)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy that shares nothing with the original, the events it raised included.

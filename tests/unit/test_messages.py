@@ -420,3 +420,12 @@ def test_no_two_messages_share_an_id() -> None:
             yield SendInvite(invite_id=number).command_id
 
     assert len(set(some())) == 2000
+
+
+def test_plain_data_are_what_json_can_hold() -> None:
+    class ParcelPacked(Event):
+        content: Any
+
+    with pytest.raises(ValidationError, match=r"ParcelPacked is not valid: .*unknown type") as e:
+        ParcelPacked(content=object()).to_dict()
+    assert [*e.value.messages] == ["_entity"]

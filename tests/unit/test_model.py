@@ -848,3 +848,18 @@ def test_an_identity_of_its_own_is_the_id_too() -> None:
         Book(isbn="")
     with pytest.raises(AttributeError):
         book.id = "979"
+
+
+@pytest.mark.parametrize("base", [ValueObject, Entity, Aggregate])
+def test_plain_data_are_what_json_can_hold(base: Any) -> None:
+    class Parcel(base):  # type: ignore[misc]
+        content: Any
+
+    assert refused(Parcel(content=object()).to_dict).keys() == {"_entity"}
+
+
+def test_what_is_pydantics_own_raises_pydantics_own_error() -> None:
+    for base in (ValueObject, Entity, Aggregate, Event):
+        with pytest.raises(pydantic.ValidationError) as caught:
+            base.model_validate({"colour": "red"})
+        assert isinstance(caught.value, ValueError)
