@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, overload
 
 from happened.config import Config, load_config
 from happened.declaration import field_specs
-from happened.elements import Kind
+from happened.elements import Kind, with_options
 from happened.errors import ConfigurationError
 from happened.handlers import name_of
 from happened.hooks import Observer
@@ -19,7 +19,7 @@ from happened.messages import Command, Event, Message
 from happened.model import Aggregate, Entity, Projection
 from happened.processing import Processor
 from happened.registry import Registry
-from happened.replay import Progress, categories_of, projection_named, rebuild
+from happened.replay import Progress, categories_of, feeding, projection_named, rebuild
 from happened.repository import Repository
 from happened.storage import Collection, StoredMessage, open_storage
 from happened.subscription import Deliverer, Subscription, subscriptions_of
@@ -342,6 +342,7 @@ class Domain:
         """
         return self._registered("event", cls, part_of=part_of, name=name, version=version)
 
+    @with_options
     def command_handler(
         self,
         *,
@@ -392,6 +393,7 @@ class Domain:
             "command handler", part_of=part_of, name=name, retries=retries, backoff=backoff
         )
 
+    @with_options
     def event_handler(
         self,
         *,
@@ -504,7 +506,10 @@ class Domain:
             >>> shelf.dispatch(BookLost())
             searching
         """
-        if not events or not all(isinstance(event, type | str) for event in events):
+        if not events or not all(
+            isinstance(each, str) or (isinstance(each, type) and issubclass(each, Message))
+            for each in events
+        ):
             raise ConfigurationError(
                 f"domain {self.name!r}: name the events that the function handles, as "
                 "@domain.on(BookAdded)"
@@ -520,6 +525,7 @@ class Domain:
             on_dead_letter=on_dead_letter,
         )
 
+    @with_options
     def repository(self, *, part_of: type[Any] | str | None = None) -> Callable[[_T], _T]:
         """Register a class derived from `Repository`, with methods of your own.
 
@@ -774,19 +780,10 @@ class Domain:
             1
         """
         found = projection_named(self.registry, projection)
-        feeding = [
-            each
-            for each in self.subscriptions
-            if all(reaction.part_of is found for reaction in each.reactions)
-        ]
-        if not feeding:
-            raise ConfigurationError(
-                f"domain {self.name!r}: no event handler is a part of {found.__name__}; register "
-                f"one with @domain.event_handler(part_of={found.__name__})"
-            )
+        feeders = feeding(found, self.subscriptions, self.name)
         with self.domain_context():
             return rebuild(
-                self.processor, found._category, feeding, restart=restart, progress=progress
+                self.processor, found._category, feeders, restart=restart, progress=progress
             )
 
     def wait_for(

@@ -3,9 +3,10 @@
 import difflib
 import inspect
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from happened.errors import ConfigurationError
 from happened.handlers import Handler, name_of
@@ -13,7 +14,10 @@ from happened.messages import Command, Event, Message
 from happened.model import Aggregate, Entity, Projection, ValueObject
 from happened.streams import belongs_to
 
-__all__ = ["BASES", "Element", "Kind", "Reaction", "nearest", "with_base"]
+__all__ = ["BASES", "Element", "Kind", "Reaction", "nearest", "with_base", "with_options"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 Kind = Literal[
     "aggregate",
@@ -208,6 +212,39 @@ def with_base(kind: Kind, target: Any, place: str) -> Any:
         raise ConfigurationError(
             f"{place} cannot be made {article} {kind}: {error}; derive it from {base.__name__}"
         ) from error
+
+
+def with_options(maker: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return a maker of decorators that says how to write it where its options were left away.
+
+    Args:
+        maker: a method that takes options, one of them ``part_of``, and nothing else.
+
+    Raises:
+        ConfigurationError: later, for a class in place of the options.
+
+    Example:
+        >>> from happened import ConfigurationError, Domain
+        >>> shelf = Domain("shelf")
+        >>> try:
+        ...     @shelf.command_handler
+        ...     class Books: ...
+        ... except ConfigurationError as error:
+        ...     print(error)
+        Books: say which aggregate it is a part of, as @domain.command_handler(part_of=Book)
+    """
+
+    @wraps(maker)
+    def checked(*args: _P.args, **options: _P.kwargs) -> _R:
+        if len(args) > 1:
+            name = getattr(args[1], "__name__", repr(args[1]))
+            raise ConfigurationError(
+                f"{name}: say which aggregate it is a part of, as "
+                f"@domain.{maker.__name__}(part_of=Book)"
+            )
+        return maker(*args, **options)
+
+    return checked
 
 
 # What Python keeps in a class and makes anew for another one.

@@ -12,7 +12,7 @@ from happened.storage import Checkpoint, Claim, StoredMessage, Transaction
 from happened.subscription import Subscription
 from happened.unit_of_work import UnitOfWork
 
-__all__ = ["Progress", "Replay", "categories_of", "projection_named", "rebuild"]
+__all__ = ["Progress", "Replay", "categories_of", "feeding", "projection_named", "rebuild"]
 
 Progress = Callable[[int, int], None]
 """Told after each transaction: how many messages were read, and how many are left."""
@@ -239,6 +239,42 @@ def projection_named(registry: Registry, wanted: type | str) -> type[Projection]
     name = wanted if isinstance(wanted, str) else wanted.__name__
     known = nearest(name, names) or f"; it has {', '.join(names) or 'none'}"
     raise ConfigurationError(f"domain {registry.name!r} has no projection {name!r}{known}")
+
+
+def feeding(
+    projection: type[Projection], subscriptions: Sequence[Subscription], domain: str
+) -> list[Subscription]:
+    """Return the subscriptions all of whose handlers are a part of a projection.
+
+    Args:
+        projection: the projection.
+        subscriptions: those of the domain.
+        domain: the name of the domain, for the error.
+
+    Raises:
+        ConfigurationError: there is none.
+
+    Example:
+        >>> from happened import ConfigurationError, Projection
+        >>> from happened.replay import feeding
+        >>> class Bestseller(Projection): ...
+        >>> try:
+        ...     feeding(Bestseller, [], "shelf")
+        ... except ConfigurationError as error:
+        ...     print(str(error).partition(";")[0])
+        domain 'shelf': no event handler is a part of Bestseller
+    """
+    found = [
+        each
+        for each in subscriptions
+        if all(reaction.part_of is projection for reaction in each.reactions)
+    ]
+    if not found:
+        raise ConfigurationError(
+            f"domain {domain!r}: no event handler is a part of {projection.__name__}; register "
+            f"one with @domain.event_handler(part_of={projection.__name__})"
+        )
+    return found
 
 
 def rebuild(

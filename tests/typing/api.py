@@ -219,6 +219,20 @@ class OrderRepository(Repository[Order]):
         return self.query.filter(status="shipped").all().items
 
 
+@shop.aggregate()
+class Shelf(Aggregate): ...
+
+
+@shop.command_handler()
+class NotYetPlaced: ...
+
+
+def options_are_needed() -> None:
+    shop.command_handler(Orders)  # type: ignore[call-arg]
+    shop.event_handler(Stock)  # type: ignore[call-arg]
+    shop.repository(OrderRepository)  # type: ignore[call-arg]
+
+
 def decorators_keep_types(event: OrderShipped, command: ShipOrder) -> None:
     assert_type(Orders(), Orders)
     assert_type(Orders().ship(command), str)
@@ -247,6 +261,7 @@ def repositories() -> None:
     assert_type(page.total, int)
     assert_type(query.first(), Order | None)
     assert_type(query.count(), int)
+    assert_type(bool(query), bool)
     for order in query:
         assert_type(order, Order)
     assert_type(shop.repository_for(OrderRepository), OrderRepository)

@@ -379,9 +379,28 @@ def test_a_call_before_init_is_refused() -> None:
 
 def test_a_function_without_an_event_is_refused() -> None:
     domain = Domain("shelf")
-    for events in ((), (None,), (print,)):
+    for events in ((), (None,), (print,), (Packages,)):
         with pytest.raises(ConfigurationError, match=r"@domain.on\(BookAdded\)"):
             domain.on(*events)
+
+
+@pytest.mark.parametrize("name", ["command_handler", "event_handler", "repository"])
+def test_a_decorator_without_the_options_that_it_needs_says_how_to_write_it(name: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        getattr(Domain("shelf"), name)(Packages)
+    advice = f"say which aggregate it is a part of, as @domain.{name}(part_of=Book)"
+    assert caught.value.problems == (f"Packages: {advice}",)
+
+
+@pytest.mark.parametrize(
+    "name", ["aggregate", "projection", "entity", "value_object", "command", "event"]
+)
+def test_a_decorator_whose_options_can_be_left_away_needs_no_parentheses(name: str) -> None:
+    for bare in (True, False):
+        domain = Domain("shelf")
+        decorate = getattr(domain, name)
+        made = (decorate if bare else decorate())(type("Book", (), {"__module__": __name__}))
+        assert [each.target for each in domain.registry.elements] == [made]
 
 
 def test_a_registered_class_keeps_its_name_and_its_options() -> None:
