@@ -1,10 +1,13 @@
 """Switching is safe: another way of processing, or more servers, re-delivers and skips nothing."""
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
 from happened import Aggregate, Domain, Event
+from happened.cli import main
 from tests.guarantees.accounts import Tell, audit, found_company, is_settled
 from tests.guarantees.processes import Programs, eventually
 
@@ -83,9 +86,10 @@ def test_back_to_synchronous_while_servers_still_have_work(
     trade.domain.close()
 
 
+@pytest.mark.parametrize("first", ["server", "init"])
 @pytest.mark.parametrize("start_from", ["beginning", "now"])
-def test_a_handler_that_begins_now_misses_nothing_where_a_server_is_first(
-    durable_url: str, start_from: str
+def test_a_handler_that_begins_now_misses_nothing_where_a_server_or_init_is_first(
+    durable_url: str, start_from: str, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
 
@@ -114,7 +118,13 @@ def test_a_handler_that_begins_now_misses_nothing_where_a_server_is_first(
     synchronous, place = opened("sync")
     place(1)
     server, _ = opened("async")
-    server.catch_up()
+    if first == "server":
+        server.catch_up()
+    else:
+        module = ModuleType("shop_of_now")
+        module.__dict__["domain"] = server
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        assert main(["storage", "init", module.__name__]) == 0
     place(2)
     asynchronous, place_later = opened("async")
     place_later(3)
