@@ -3,7 +3,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from bookshop import Order, PlaceOrder, shop  # type: ignore[import-not-found]
-
 from happened import StorageError
 
 

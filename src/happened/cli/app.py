@@ -15,6 +15,7 @@ from happened.cli import (
     status,
     storage,
     streams,
+    subscriptions,
 )
 
 __all__ = ["app", "run"]
@@ -26,7 +27,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _each in (server, status, dead_letters, replay, projections, streams, storage, diagram):
+for _each in (
+    *(server, status, dead_letters, subscriptions, replay, projections),
+    *(streams, storage, diagram),
+):
     app.add_typer(_each.commands)
 
 

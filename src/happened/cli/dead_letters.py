@@ -1,6 +1,7 @@
 """Layer 7. ``happened dead-letters``: what failed too often, and what becomes of it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from happened.cli.display import agree, as_json, console, counted, moment, parse
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 from happened.elements import nearest
-from happened.errors import ConcurrencyError, HappenedError
+from happened.errors import ConcurrencyError, ConfigurationError, HappenedError
 from happened.storage import Delivery, DeliveryState, Storage
 
 __all__ = ["commands"]
@@ -124,16 +125,26 @@ def retry(
     handler: HandlerOption = None,
     subscription: SubscriptionOption = None,
 ) -> None:
-    """Have a server call the handlers again, once they are mended."""
+    """Have a server call the handlers again, once they are mended.
+
+    What waits for a handler that the domain has no longer is not retried, and the command ends
+    with 1.
+    """
     found = find_stored_domain(domain)
     chosen = _chosen(found, ids, every=every, handler=handler, subscription=subscription)
+    handled = _handled(found)
     now = datetime.now(UTC)
     for delivery in chosen:
+        if _key(delivery) not in handled:
+            continue
         again = delivery._replace(state="retrying", attempts=0, due=now)
         if _settled(found.storage, delivery, again):
             typer.echo(f"will be retried: {_line(delivery)}")
     if not chosen:
         typer.echo("no message is dead")
+    left = Counter(key for each in chosen if (key := _key(each)) not in handled)
+    if left:
+        raise ConfigurationError([_refused(found, *key, count) for key, count in left.items()])
 
 
 @_group.command(
@@ -151,10 +162,11 @@ def discard(
 ) -> None:
     """Give messages up for a handler: it is not called with them again, and their streams go on.
 
-    The messages stay in their streams.
+    The messages stay in their streams. One that is named by its id, and waits for a handler that
+    the domain has no longer, need not be dead.
     """
     found = find_stored_domain(domain)
-    chosen = _chosen(found, ids, every=every, handler=handler, subscription=subscription)
+    chosen = _chosen(found, ids, every=every, handler=handler, subscription=subscription, lost=True)
     if every and chosen:
         agree(f"Discard {counted(len(chosen), 'dead letter')}?", yes=yes)
     for delivery in chosen:
@@ -184,22 +196,36 @@ def _chosen(
     every: bool,
     handler: str | None,
     subscription: str | None,
+    lost: bool = False,
 ) -> list[Delivery]:
-    """The dead letters that are meant: those of some messages, or all."""
+    """The dead letters that are meant: those of some messages, or all.
+
+    Of messages that are named, also what waits in another state and is lost, if that is wanted.
+    """
     if every == bool(ids):
         raise typer.BadParameter("name messages by their ids, or say --all; one of the two")
     if ids:
-        return [_only(domain.storage, id, handler, ("dead",)) for id in dict.fromkeys(ids)]
+        handled = _handled(domain) if lost else None
+        return [_only(domain.storage, id, handler, ("dead",), handled) for id in dict.fromkeys(ids)]
     found = _waiting(domain, subscription, "dead")
     return [each for each in found if handler in (None, each.handler)]
 
 
 def _only(
-    storage: Storage, id: str, handler: str | None, states: Sequence[DeliveryState]
+    storage: Storage,
+    id: str,
+    handler: str | None,
+    states: Sequence[DeliveryState],
+    handled: Set[tuple[str, str]] | None = None,
 ) -> Delivery:
-    """The one delivery of a message that is meant."""
+    """The one delivery of a message that is meant: in some state, or not among what is handled."""
     waiting = storage.deliveries(message_id=id, limit=MANY)
-    found = [each for each in waiting if each.state in states and handler in (None, each.handler)]
+    found = [
+        each
+        for each in waiting
+        if (each.state in states or (handled is not None and _key(each) not in handled))
+        and handler in (None, each.handler)
+    ]
     if len(found) == 1:
         return found[0]
     names = ", ".join(sorted(each.handler for each in found or waiting))
@@ -211,6 +237,32 @@ def _only(
         f"the message {id} does not wait{for_whom}"
         if not others or states[1:]
         else f"the message {id} is no dead letter{for_whom}; {others}"
+    )
+
+
+def _handled(domain: Domain) -> set[tuple[str, str]]:
+    """The subscriptions and handlers of a domain; what nobody could read waits for the first."""
+    return {
+        (each.name, name)
+        for each in domain.subscriptions
+        for name in (each.name, *(reaction.handler.name for reaction in each.reactions))
+    }
+
+
+def _key(delivery: Delivery) -> tuple[str, str]:
+    return delivery.subscription, delivery.handler
+
+
+def _refused(domain: Domain, subscription: str, handler: str, count: int) -> str:
+    """Why messages are not retried, and what to do."""
+    what, name = "the class or function", subscription
+    if any(each.name == subscription for each in domain.subscriptions):
+        what, name = "the method", handler.rpartition(".")[2]
+    wait = "waits" if count == 1 else "wait"
+    return (
+        f"domain {domain.name!r} has no handler {handler}, for which {counted(count, 'message')} "
+        f"{wait}; if {what} has another name now, give it name={name!r} and retry; else give up "
+        "what waits with `happened dead-letters discard`"
     )
 
 

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from happened.cli.display import seconds_since
-from happened.cli.status import STATES, standing
+from happened.cli.status import STATES, standing, without_handler
 from happened.errors import HappenedError, StorageError
 from happened.server import Server
 
@@ -76,7 +76,16 @@ class Measurements(Collector):
             seconds.add_metric([name], seconds_since(found.backlog.since))
             for state in STATES:
                 waiting.add_metric([name, state], found.waiting[state])
+        left_over = without_handler(storage, self._server.processor.registry)
+        for found in left_over:
+            for state in STATES:
+                waiting.add_metric([found.subscription.name, state], found.waiting[state])
         yield from (messages, seconds, waiting)
+        yield GaugeMetricFamily(
+            "happened_subscriptions_without_handler",
+            "Subscriptions in the storage whose handlers this process does not have.",
+            value=len(left_over),
+        )
         left = storage.unnumbered()
         yield GaugeMetricFamily(
             "happened_unnumbered_messages",

@@ -15,13 +15,15 @@ from happened.cli.display import as_json, console, counted, seconds_since, table
 from happened.cli.domains import find_stored_domain
 from happened.domain import Domain
 from happened.errors import HappenedError
+from happened.registry import Registry
 from happened.storage import Backlog, DeliveryState, Storage
-from happened.subscription import Subscription
+from happened.subscription import Subscription, subscriptions_of
 
-__all__ = ["Standing", "commands", "standing"]
+__all__ = ["Standing", "commands", "names_in", "standing", "without_handler"]
 
 STATES: Final[tuple[DeliveryState, ...]] = ("retrying", "held", "dead", "pending")
 PAUSE = 2.0
+MANY = 100_000
 
 commands = typer.Typer()
 
@@ -82,6 +84,57 @@ def standing(storage: Storage, subscription: Subscription) -> Standing:
     )
 
 
+def names_in(registry: Registry) -> set[str]:
+    """Return the names of all subscriptions that a domain has, its replays and rebuilds among them.
+
+    Args:
+        registry: what the domain has.
+
+    Example:
+        >>> from happened.cli.status import names_in
+        >>> from happened.registry import Registry
+        >>> names_in(Registry("shelf"))
+        set()
+    """
+    names = {each.name for each in subscriptions_of(registry)}
+    rebuilds = {f"{each._category}~rebuild" for each in registry.of_kind("projection")}
+    return names | {f"{each}~replay" for each in names} | rebuilds
+
+
+def without_handler(storage: Storage, registry: Registry) -> list[Standing]:
+    """Return the subscriptions that a storage has, and a domain has not.
+
+    Their handlers were removed, or got another name; or a newer release has them. Nobody knows
+    what they read, so they are not behind.
+
+    Args:
+        storage: the storage of the domain.
+        registry: what the domain has.
+
+    Raises:
+        StorageError: the storage cannot be reached.
+    """
+    known = names_in(registry)
+    begun = {each.subscription for each in storage.checkpoints()}
+    names = begun - known
+    waiting = storage.waiting()
+    if waiting.total():
+        for name in begun | {each.name for each in subscriptions_of(registry)}:
+            waiting -= storage.waiting(name)
+        for state in waiting:  # of those that have no checkpoints
+            found = storage.deliveries(state=state, limit=MANY)
+            names |= {each.subscription for each in found} - known
+    return [
+        Standing(
+            Subscription(name, (), ()),
+            begun=name in begun,
+            backlog=Backlog(0, None),
+            waiting=storage.waiting(name),
+        )
+        for name in sorted(names)
+    ]
+
+
 @commands.command(
     epilog=example("happened status shop:domain --watch"),
     short_help="Show how far each subscription has come.",
@@ -99,7 +152,8 @@ def status(
     Behind are the messages that it has not read yet, and how long ago the oldest was made;
     "new" is one that nobody has delivered to yet. Retrying: a handler failed and is called again.
     Held: an earlier message of the stream failed. Dead: a handler failed too often. Pending:
-    whoever stored the message is about to call the handler.
+    whoever stored the message is about to call the handler. "No handler" is a subscription in the
+    storage whose handler the domain has no longer; see `happened subscriptions remove --help`.
     """
     found = find_stored_domain(domain)
     if watch:
@@ -132,6 +186,14 @@ def _data(domain: Domain) -> dict[str, Any]:
         "unnumbered_messages": left.messages,
         "unnumbered_seconds": round(seconds_since(left.since), 3),
         "subscriptions": [standing(storage, each).to_dict() for each in domain.subscriptions],
+        "without_handler": [
+            {
+                "subscription": each.subscription.name,
+                "begun": each.begun,
+                **{state: each.waiting[state] for state in STATES},
+            }
+            for each in without_handler(storage, domain.registry)
+        ],
     }
 
 
@@ -147,8 +209,10 @@ def _shown(domain: Domain) -> RenderableType:
             "all" if categories is None else "\n".join(categories),
             str(found.backlog.messages) if found.begun else "new",
             f"{seconds_since(found.backlog.since):.1f} s" if found.backlog.messages else "",
-            *(str(found.waiting[state] or "") for state in STATES),
+            *_counts(found),
         )
+    for found in without_handler(storage, domain.registry):
+        rows.add_row(found.subscription.name, "no handler", "", "", *_counts(found))
     left = storage.unnumbered()
     if not left.messages:
         return rows
@@ -156,6 +220,10 @@ def _shown(domain: Domain) -> RenderableType:
     age = f"{seconds_since(left.since):.1f} s"
     told = f"{counted(left.messages, 'message')} {has} no position yet, since {age}"
     return Group(rows, Text(told))
+
+
+def _counts(found: Standing) -> list[str]:
+    return [str(found.waiting[state] or "") for state in STATES]
 
 
 def _names(subscription: Subscription) -> list[str]:

@@ -13,6 +13,8 @@ import pytest
 from happened.cli import main
 from happened.domain import Domain
 
+importlib.import_module("happened.cli.app")  # once; what a test imports, it forgets
+
 SHOP = """
 from happened import Aggregate, Domain, Event, Projection, current_domain, handle
 
@@ -135,3 +137,13 @@ def dead(shop: Any) -> str:
     domain.catch_up()
     (delivery,) = domain.storage.deliveries(state="dead")
     return delivery.message_id
+
+
+@pytest.fixture
+def later(folder: Path, shop: Any) -> Iterator[Any]:
+    """The module ``later``, the next release of ``shop``: ``ship`` is called ``send`` in it."""
+    (folder / "later.py").write_text(SHOP.replace("def ship(", "def send("))
+    module = importlib.import_module("later")
+    module.domain.init(traverse=False)
+    yield module
+    module.domain.close()

@@ -26,6 +26,15 @@ def add_another(shop: Any, id: str, **changes: Any) -> Delivery:
     return other
 
 
+def add_another_of(shop: Any, id: str, **changes: Any) -> None:
+    """Have a message wait for one more handler, as it waits for ``ship``."""
+    storage = shop.domain.storage
+    delivery = next(each for each in storage.deliveries(message_id=id) if each.handler == "ship")
+    transaction = storage.begin()
+    transaction.defer(delivery._replace(**changes))
+    transaction.commit()
+
+
 def due_of(shop: Any, id: str) -> str:
     (delivery,) = shop.domain.storage.deliveries(message_id=id)
     assert datetime.now(UTC) - delivery.due < timedelta(minutes=5)
@@ -176,6 +185,62 @@ def test_all_are_retried(shop: Any, dead: str, run: Run) -> None:
     assert run("dead-letters", "retry", "shop", "--all", "--subscription", "ship").code == 0
     assert waiting(shop) == [("ship", "retrying", 0)] * 2
     assert run("dead-letters", "retry", "shop", "--all").out == "no message is dead\n"
+
+
+def test_what_no_handler_can_handle_is_not_retried(
+    shop: Any, dead: str, later: Any, run: Run
+) -> None:
+    refusal = (
+        "happened: domain 'shop' has no handler ship, for which 1 message waits; if the class or "
+        "function has another name now, give it name='ship' and retry; else give up what waits "
+        "with `happened dead-letters discard`\n"
+    )
+    for chosen in (dead, "--all"):
+        assert run("dead-letters", "retry", "later", chosen) == (1, "", refusal)
+    assert waiting(shop) == [("ship", "dead", 1)]
+
+
+def test_those_with_a_handler_are_retried_among_others(
+    shop: Any, dead: str, later: Any, run: Run
+) -> None:
+    add_another(shop, dead)
+    add_another_of(shop, dead, handler="AddUp.sum", subscription="AddUp")
+    add_another_of(shop, dead, handler="AddUp", subscription="AddUp")  # nobody could read it
+    ran = run("dead-letters", "retry", "later", "--all")
+    assert ran.code == 1
+    assert sorted(ran.out.splitlines()) == [
+        f"will be retried: {dead} AddUp order-order/7",
+        f"will be retried: {dead} AddUp.add order-order/7",
+    ]
+    assert len(ran.err.splitlines()) == 2
+    assert (
+        "happened: domain 'shop' has no handler AddUp.sum, for which 1 message waits; if the "
+        "method has another name now, give it name='sum' and retry; "
+    ) in ran.err
+    states = {handler: state for handler, state, _ in waiting(shop)}
+    assert states == {
+        "AddUp": "retrying",
+        "AddUp.add": "retrying",
+        "AddUp.sum": "dead",
+        "ship": "dead",
+    }
+
+
+@pytest.mark.parametrize("state", ["dead", "retrying", "held", "pending"])
+def test_what_no_handler_can_handle_is_discarded_by_its_id(
+    state: DeliveryState, shop: Any, dead: str, later: Any, run: Run
+) -> None:
+    (delivery,) = shop.domain.storage.deliveries()
+    transaction = shop.domain.storage.begin()
+    transaction.defer(delivery._replace(state=state))
+    transaction.commit()
+    assert run("dead-letters", "discard", "shop", dead).code == (0 if state == "dead" else 1)
+    transaction = shop.domain.storage.begin()
+    transaction.defer(delivery._replace(state=state))
+    transaction.commit()
+    ran = run("dead-letters", "discard", "later", dead)
+    assert ran == (0, f"discarded: {dead} ship order-order/7\n", "")
+    assert waiting(shop) == []
 
 
 def test_one_is_discarded_and_said(shop: Any, dead: str, run: Run) -> None:

@@ -18,6 +18,7 @@ COMMANDS = [
     ["dead-letters", "show"],
     ["dead-letters", "retry"],
     ["dead-letters", "discard"],
+    ["subscriptions", "remove"],
     ["replay"],
     ["projections", "list"],
     ["projections", "rebuild"],
@@ -62,7 +63,7 @@ def test_wrong_arguments_end_with_2(run: Run) -> None:
 @pytest.mark.parametrize(
     "command",
     [[*command, "shop", *more] for command, more in zip(COMMANDS[:-1], [
-        [], [], [], ["m1"], ["--all"], ["--all"], ["x"], [], ["X"], [], ["order-7"], [], [],
+        [], [], [], ["m1"], ["--all"], ["--all"], ["x"], ["x"], [], ["X"], [], ["order-7"], [], [],
     ], strict=True)],
     ids=" ".join,
 )  # fmt: skip

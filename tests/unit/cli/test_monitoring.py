@@ -161,8 +161,21 @@ def test_what_waits_is_measured(shop: Any, dead: str, monitoring: Monitoring) ->
     assert 0 < found['happened_lag_seconds{subscription="ship"}'] < 60
     assert found['happened_waiting{state="dead",subscription="ship"}'] == 1
     assert found['happened_waiting{state="held",subscription="AddUp"}'] == 0
+    assert found["happened_subscriptions_without_handler"] == 0
     assert found["happened_unnumbered_messages"] >= 0
     assert found["happened_unnumbered_seconds"] >= 0
+
+
+def test_a_subscription_without_a_handler_is_measured(dead: str, later: Any) -> None:
+    domain = later.domain
+    monitoring = Monitoring(Server(domain.processor, domain.subscriptions[:1]), "127.0.0.1", 0)
+    monitoring.start()
+    found = measured(monitoring)
+    monitoring.close()
+    assert found["happened_subscriptions_without_handler"] == 1
+    assert found['happened_waiting{state="dead",subscription="ship"}'] == 1
+    assert found['happened_waiting{state="held",subscription="ship"}'] == 0
+    assert not any("lag" in name and "ship" in name for name in found)
 
 
 def test_what_this_process_did_is_measured(server: Server, monitoring: Monitoring) -> None:

@@ -9,6 +9,7 @@ from rich.live import Live
 
 from happened.cli import status
 from happened.storage import Backlog
+from happened.writes import delivery_of
 from tests.unit.cli.conftest import Run
 
 
@@ -60,10 +61,68 @@ def test_what_waits_is_counted(shop: Any, dead: str, run: Run) -> None:
                 "pending": 0,
             },
         ],
+        "without_handler": [],
     }
     table = run("status", "shop").out.splitlines()
     assert table[1].split()[:3] == ["AddUp", "order", "2"]
     assert table[3].split()[-1] == "1"
+
+
+def test_a_subscription_whose_handler_has_another_name_is_shown(
+    shop: Any, dead: str, later: Any, run: Run
+) -> None:
+    shop.place("8")
+    ran = run("status", "later")
+    assert (ran.code, ran.err) == (0, "")
+    assert [" ".join(line.split()) for line in ran.out.splitlines()[:5]] == [
+        "subscription reads behind since retrying held dead pending",
+        next(" ".join(line.split()) for line in ran.out.splitlines() if line.startswith("AddUp")),
+        "add",
+        "send order new",
+        "ship no handler 1",
+    ]
+    assert ran.out.splitlines()[4].rindex("1") == ran.out.splitlines()[0].index("dead") + 3
+    told = run("status", "later", "--json").json
+    assert [each["subscription"] for each in told["subscriptions"]] == ["AddUp", "send"]
+    assert told["without_handler"] == [
+        {
+            "subscription": "ship",
+            "begun": True,
+            "retrying": 0,
+            "held": 0,
+            "dead": 1,
+            "pending": 0,
+        }
+    ]
+
+
+def test_what_waits_is_shown_where_nothing_was_ever_read(shop: Any, later: Any, run: Run) -> None:
+    """In synchronous processing, nobody makes checkpoints."""
+    storage = shop.domain.storage
+    transaction = storage.begin()
+    for handler in ("Old.one", "Old.two", "ship"):
+        transaction.defer(
+            delivery_of(handler, shop.OrderPlaced(order_id="7", total=1)._metadata, "dead")
+        )
+    transaction.commit()
+    left = run("status", "later", "--json").json["without_handler"]
+    assert [(each["subscription"], each["begun"], each["dead"]) for each in left] == [
+        ("Old", False, 2),
+        ("ship", False, 1),
+    ]
+    assert [
+        each["subscription"] for each in run("status", "shop", "--json").json["without_handler"]
+    ] == ["Old"]
+
+
+def test_a_replay_and_a_rebuild_are_those_of_their_handlers(
+    shop: Any, later: Any, run: Run
+) -> None:
+    for name in ("AddUp~replay", "totals~rebuild", "ship~replay", "sums~rebuild"):
+        shop.domain.storage.subscribe(name)
+    left = run("status", "later", "--json").json["without_handler"]
+    assert [each["subscription"] for each in left] == ["ship~replay", "sums~rebuild"]
+    assert run("status", "shop").out.count("no handler") == 1
 
 
 @pytest.mark.parametrize(
