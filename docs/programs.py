@@ -35,6 +35,8 @@ NOT_RUNNABLE = {
     "ch13_server/inside": SERVER,
     "ch13_server/loop": THREADS,
     "ch13_server/packing": PART,
+    "ch14_storages/lending": PART,
+    "ch14_storages/parcels": SERVER,
     "ch14_storages/with_psycopg": POSTGRES,
     "ch14_storages/with_sqlalchemy": POSTGRES,
     "ch15_failures/conflicts": THREADS,
