@@ -25,6 +25,13 @@ readers.add(Reader())
 print("readers:", readers.query.count())
 # --8<-- [end:busy]
 
+# --8<-- [start:another]
+try:
+    Domain("archive", storage="sqlite:///library.db").init()
+except StorageError as error:
+    print(error)
+# --8<-- [end:another]
+
 # --8<-- [start:newer]
 other.execute("UPDATE happened_schema SET version = 2")
 other.commit()

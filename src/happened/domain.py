@@ -591,6 +591,8 @@ class Domain:
 
         Raises:
             ConfigurationError: with every mistake in the composition.
+            StorageError: a SQLite file cannot be opened, or belongs to a domain of another name. A
+                server is not asked before it is used.
         """
         if traverse and self._package:
             self._import_all()
@@ -599,19 +601,18 @@ class Domain:
             self.storage = self.processor.storage = open_storage(self.config["storage"])
             self._is_closed = False
         try:
-            self.storage.prepare(
-                [
-                    Collection(
-                        category,
-                        tuple(name for name, spec in field_specs(kind).items() if spec.unique),
-                        kind.__name__,
-                        tuple(name for name, spec in field_specs(kind).items() if spec.index),
-                        reusable=issubclass(kind, Projection),
-                    )
-                    for kind in self.registry.aggregates
-                    for category in categories_of(kind)
-                ]
-            )
+            collections = [
+                Collection(
+                    category,
+                    tuple(name for name, spec in field_specs(kind).items() if spec.unique),
+                    kind.__name__,
+                    tuple(name for name, spec in field_specs(kind).items() if spec.index),
+                    reusable=issubclass(kind, Projection),
+                )
+                for kind in self.registry.aggregates
+                for category in categories_of(kind)
+            ]
+            self.storage.prepare(collections, self.name)
         except BaseException:
             self.registry.resolved = False
             raise

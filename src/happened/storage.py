@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
-from happened.errors import ConfigurationError, ValidationError
+from happened.errors import ConfigurationError, StorageError, ValidationError
 from happened.metadata import Metadata
 from happened.query import Criteria, Page
 
@@ -26,6 +26,7 @@ __all__ = [
     "StoredMessage",
     "StreamSummary",
     "Transaction",
+    "another_domain",
     "no_text",
     "open_storage",
     "storage_problem",
@@ -486,6 +487,9 @@ class Transaction(Protocol):
 class Storage(Protocol):
     """One database that holds aggregates, messages and checkpoints: one transaction covers all.
 
+    One that is durable belongs to one domain: it keeps the name of the first that uses it, and
+    refuses one of another name, see `another_domain`.
+
     Attributes:
         url: where it is, without a password.
         durable: whether what it holds outlives the process.
@@ -504,16 +508,20 @@ class Storage(Protocol):
     def durable(self) -> bool:
         """Whether what it holds outlives the process."""
 
-    def prepare(self, collections: Sequence[Collection]) -> None:
+    def prepare(self, collections: Sequence[Collection], domain: str | None = None) -> None:
         """Make ready for these collections; to do so again changes nothing.
 
-        A storage on a server only takes note of them, and is not reached; see `create`.
+        A storage on a server only takes note of them, and is not reached; see `create`. From then
+        on, whatever reads or writes raises `StorageError` where the tables are another domain's.
 
         Args:
             collections: the aggregates of a domain.
+            domain: its name, which the tables take if they have none yet; by default none is noted
+                or compared.
 
         Raises:
-            StorageError: the storage cannot be reached, or a newer release made its tables.
+            StorageError: the storage cannot be reached, a newer release made its tables, or they
+                are those of another domain.
             ValidationError: a field that is to be unique has the same value twice already.
         """
 
@@ -524,7 +532,8 @@ class Storage(Protocol):
             What was done, a line each; nothing where all was there.
 
         Raises:
-            StorageError: the storage cannot be reached, or a newer release made its tables.
+            StorageError: the storage cannot be reached, a newer release made its tables, or they
+                are those of another domain.
             ValidationError: a field that is to be unique has the same value twice already.
         """
 
@@ -532,7 +541,7 @@ class Storage(Protocol):
         """Return what is missing or out of date, a line each; nothing where all is there.
 
         Raises:
-            StorageError: the storage cannot be reached.
+            StorageError: the storage cannot be reached, or its tables are those of another domain.
         """
 
     def begin(self, connection: Any = None) -> Transaction:
@@ -721,6 +730,28 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Release what the storage holds; to do so again changes nothing."""
+
+
+def another_domain(url: str, *, found: str, expected: str, place: str) -> StorageError:
+    """Return what it means that tables are those of a domain of another name.
+
+    Args:
+        url: where they are, without a password.
+        found: the name of the domain whose they are.
+        expected: the name of the one that would use them.
+        place: what to give each domain, ``"a file of its own"``.
+
+    Example:
+        >>> from happened.storage import another_domain
+        >>> error = another_domain("sqlite:///a.db", found="a", expected="b", place="a file")
+        >>> str(error).partition("; ")[0]
+        "sqlite:///a.db: its tables belong to domain 'a', and this is domain 'b'"
+    """
+    return StorageError(
+        url,
+        f"its tables belong to domain {found!r}, and this is domain {expected!r}; give each "
+        f"domain {place}, or name this one {found!r} again",
+    )
 
 
 def no_text(error: UnicodeEncodeError, title: str = "") -> ValidationError:

@@ -31,6 +31,7 @@ from happened.testing.storage_contract.actions import (
     prepare,
     save,
 )
+from tests.guarantees.processes import eventually
 from tests.storages import discard, postgres
 
 MOMENT = datetime(2026, 12, 24, tzinfo=UTC)
@@ -165,6 +166,22 @@ def test_tables_of_a_newer_release_are_left_alone(url: str, plain: psycopg.Conne
             use()
     assert len(storage.problems()) == 1
     storage.close()
+
+
+def test_who_names_the_tables_waits_for_another_that_does(
+    storage: PostgresStorage, url: str, plain: psycopg.Connection[Any]
+) -> None:
+    storage.prepare([], "library")
+    with ThreadPoolExecutor(1) as pool:
+        with plain.transaction():
+            plain.execute("UPDATE schema_version SET domain = 'shop'")
+            reading = pool.submit(storage.read_category, None)
+            sql = "SELECT FROM pg_locks WHERE NOT granted AND transactionid = %s::xid"
+            own = plain.execute("SELECT pg_current_xact_id()::xid::text").fetchone()
+            eventually(lambda: plain.execute(sql, own).rowcount == 1)
+        with pytest.raises(StorageError, match="domain 'shop', and this is domain 'library'"):
+            reading.result(10)
+    assert plain.execute("SELECT domain FROM schema_version").fetchall() == [("shop",)]
 
 
 def test_a_unique_index_that_lacks_is_an_error(storage: PostgresStorage) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -117,6 +118,24 @@ def test_what_is_missing_is_told_and_made_line_by_line(storage: SQLiteStorage, p
     other.prepare([Collection("book")])
     save(other, "book", document("b1", data=b'{"isbn":1}'), document("b2", data=b'{"isbn":1}'))
     other.close()
+
+
+def test_who_names_the_tables_waits_for_another_that_does(path: Path) -> None:
+    storage = SQLiteStorage(f"sqlite:///{path}?timeout=30")
+    storage.create()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("UPDATE happened_schema SET domain = 'shop'")
+    with ThreadPoolExecutor(1) as pool:
+        preparing = pool.submit(storage.prepare, [], "library")
+        with pytest.raises(TimeoutError):
+            preparing.result(0.3)
+        other.execute("COMMIT")
+        with pytest.raises(StorageError, match="domain 'shop', and this is domain 'library'"):
+            preparing.result(30)
+    assert other.execute("SELECT domain FROM happened_schema").fetchall() == [("shop",)]
+    other.close()
+    storage.close()
 
 
 def test_a_query_for_a_unique_field_uses_its_index(storage: SQLiteStorage) -> None:

@@ -241,7 +241,7 @@ def test_a_domain_whose_storage_is_not_prepared_is_not_ready(
 ) -> None:
     shop = Shop(retries=0)
 
-    def prepare(collections: object) -> None:
+    def prepare(*_: object) -> None:
         raise OSError("no storage")
 
     monkeypatch.setattr(shop.domain.storage, "prepare", prepare)

@@ -69,7 +69,7 @@ class MemoryStorage:
 
     # ------------------------------------------------------------------- documents, messages
 
-    def prepare(self, collections: Sequence[Collection]) -> None:
+    def prepare(self, collections: Sequence[Collection], domain: str | None = None) -> None:
         """See `Storage`."""
         with self._lock:
             for collection in collections:

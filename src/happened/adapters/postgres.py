@@ -37,6 +37,8 @@ from happened.storage import (
     DeliveryState,
     StoredMessage,
     StreamSummary,
+    another_domain,
+    no_text,
 )
 from happened.streams import PARTITIONS
 
@@ -78,14 +80,16 @@ class PostgresStorage:
         self._schema_name = address.schema
         self._tables = Tables(address.schema)
         self._schema = self._tables.schema
+        self._domain: str | None = None
         self._connections = Connections(address, self._verify)
         self._closed = False
         self._news = News(self._connections, self._tables.channel)
 
     # ------------------------------------------------------------------- the tables
 
-    def prepare(self, collections: Sequence[Collection]) -> None:
+    def prepare(self, collections: Sequence[Collection], domain: str | None = None) -> None:
         """See `Storage`."""
+        self._domain = domain or self._domain
         for each in collections:
             known = self._tables.collections.get(each.category)
             if known is not None:
@@ -109,6 +113,7 @@ class PostgresStorage:
                         (_CREATING, self._schema_name),
                     )
                     done += self._create_tables(connection)
+                    self._name(connection)
                     for name, kind, category, field in self._lacking_indexes(connection):
                         self._create_index(connection, name, kind, category, field)
                         done.append(f"created the index {name!r}")
@@ -156,7 +161,9 @@ class PostgresStorage:
         text = _SQL.read_text(encoding="utf-8")
         connection.execute(statement(re.sub(r"\bhappened\.", f"{self._schema}.", text)))
         connection.execute(
-            statement(f"INSERT INTO {self._schema}.schema_version VALUES ({SCHEMA_VERSION})")
+            statement(
+                f"INSERT INTO {self._schema}.schema_version (version) VALUES ({SCHEMA_VERSION})"
+            )
         )
         yield f"created the tables, version {SCHEMA_VERSION}"
 
@@ -169,6 +176,7 @@ class PostgresStorage:
                     return [f"the tables are not there; {CREATE}"]
                 if version > SCHEMA_VERSION:
                     return [_newer(version)]
+                self._owner(connection)
                 return [
                     f"the index {name!r} is not there; {CREATE}"
                     for name, *_ in self._lacking_indexes(connection)
@@ -186,13 +194,14 @@ class PostgresStorage:
             self._connections.give(connection)
 
     def _verify(self, connection: Connection) -> None:
-        """Refuse to work on tables that are not as this release needs them."""
+        """Refuse to work on tables that are not as this release and this domain need them."""
         try:
             version = self._version(connection)
             if version is None:
                 raise StorageError(self.url, f"the tables are not there; {CREATE}")
             if version > SCHEMA_VERSION:
                 raise StorageError(self.url, _newer(version))
+            self._name(connection)
             for name, kind, *_ in self._lacking_indexes(connection):
                 if kind == "unique":
                     raise StorageError(self.url, f"the index {name!r} is not there; {CREATE}")
@@ -207,6 +216,30 @@ class PostgresStorage:
             return None
         row = connection.execute(statement(f"SELECT version FROM {name}")).fetchone()
         return None if row is None else int(row[0])
+
+    def _name(self, connection: Connection) -> None:
+        """Note whose the tables are, if nobody has; refuse those of another domain.
+
+        Of two that do so at once, the second waits for the first, and finds its name.
+        """
+        if self._domain is None or self._owner(connection) is not None:
+            return
+        sql = f"UPDATE {self._schema}.schema_version SET domain = %s WHERE domain IS NULL"
+        try:
+            connection.execute(statement(sql), (self._domain,))
+        except UnicodeEncodeError as error:
+            raise no_text(error) from error
+        self._owner(connection)
+
+    def _owner(self, connection: Connection) -> str | None:
+        """The name of the domain whose the tables are, if it is known; refuse those of another."""
+        sql = f"SELECT domain FROM {self._schema}.schema_version"
+        row = connection.execute(statement(sql)).fetchone()
+        found = None if row is None else row[0]
+        if self._domain is None or found in (None, self._domain):
+            return found
+        own = "a schema of its own, with ?schema= in the URL"
+        raise another_domain(self.url, found=found, expected=self._domain, place=own)
 
     def _lacking_indexes(self, connection: Connection) -> list[tuple[str, str, str, str]]:
         wanted = list(self._tables.indexes())
@@ -239,6 +272,7 @@ class PostgresStorage:
                 f"{self.url} cannot join a connection that has no transaction, since nothing "
                 "would hold its writes together; begin a transaction first"
             )
+        self._connections.verify()
         return PostgresTransaction(self._connections, self._tables, self._news, joined)
 
     # ------------------------------------------------------------------- messages

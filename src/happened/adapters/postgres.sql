@@ -2,7 +2,10 @@
 
 -- ------------------------------------------------------------------------------------ tables
 
-CREATE TABLE happened.schema_version (version integer NOT NULL);
+CREATE TABLE happened.schema_version (
+    version integer NOT NULL,
+    domain  text COLLATE "C"  -- the name of the first that used them; no other domain may
+);
 
 -- One row an aggregate. A removed one stays without its data: an identity is used once.
 CREATE TABLE happened.documents (

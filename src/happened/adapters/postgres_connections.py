@@ -251,6 +251,15 @@ class Connections:
         """Have the next connection verified again."""
         self._verified = False
 
+    def verify(self) -> None:
+        """See that the storage is fit for use, before a connection of somebody else's uses it.
+
+        Raises:
+            StorageError: as for `take`.
+        """
+        if not self._verified:
+            self.give(self.take())
+
     def connect(self) -> Connection:
         """Return a new connection, which is not of the pool.
 

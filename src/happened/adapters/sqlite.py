@@ -87,9 +87,9 @@ class SQLiteStorage:
 
     # ------------------------------------------------------------------- tables
 
-    def prepare(self, collections: Sequence[Collection]) -> None:
+    def prepare(self, collections: Sequence[Collection], domain: str | None = None) -> None:
         """See `Storage`."""
-        self._file.note(collections)
+        self._file.note(collections, domain)
         self._file.create()
 
     def create(self) -> list[str]:

@@ -6,10 +6,11 @@
 -- happened_index:<category>:<field>.
 
 CREATE TABLE happened_schema (
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    domain TEXT -- the name of the first that used them; no other domain may
 );
 
-INSERT INTO happened_schema VALUES (1);
+INSERT INTO happened_schema (version) VALUES (1);
 
 -- One aggregate a row. Where it was removed, the version is 0 and there are no data: the row stays,
 -- since an identity is used once.

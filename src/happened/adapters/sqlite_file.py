@@ -16,7 +16,7 @@ from typing import Any, Final
 from happened.adapters.sqlite_partitions import Partitions, close_all
 from happened.adapters.sqlite_query import add_functions, field_value, literal, unique_terms
 from happened.errors import ConfigurationError, StorageError, ValidationError
-from happened.storage import Collection, no_text
+from happened.storage import Collection, another_domain, no_text
 
 __all__ = ["VERSION", "SQLiteFile"]
 
@@ -63,6 +63,7 @@ class SQLiteFile:
         self._wanted: dict[str, dict[str, str]] = {}
         self.reusable: set[str] = set()
         self._titles: dict[str, str] = {}
+        self._domain: str | None = None
         self._closed = False
         self._left: list[Any] = []
         self._renew()
@@ -290,12 +291,14 @@ class SQLiteFile:
 
     # ------------------------------------------------------------------- tables and indexes
 
-    def note(self, collections: Iterable[Collection]) -> None:
-        """Take note of the indexes that collections need.
+    def note(self, collections: Iterable[Collection], domain: str | None = None) -> None:
+        """Take note of the indexes that collections need, and of whose they are.
 
         Args:
             collections: the collections of a domain.
+            domain: its name, if it has to be that of the tables.
         """
+        self._domain = domain or self._domain
         for each in collections:
             if each.reusable:
                 self.reusable.add(each.category)
@@ -331,7 +334,8 @@ class SQLiteFile:
         """Make what is missing, and return what was made, a line each.
 
         Raises:
-            StorageError: the file cannot be written, or a newer release made its tables.
+            StorageError: the file cannot be written, a newer release made its tables, or they are
+                those of another domain.
             ValidationError: a field that is to be unique has the same value twice already.
         """
         with self._opening:
@@ -349,7 +353,8 @@ class SQLiteFile:
         """Return what is missing, a line each; nothing is made.
 
         Raises:
-            StorageError: the file cannot be read, or a newer release made its tables.
+            StorageError: the file cannot be read, a newer release made its tables, or they are
+                those of another domain.
         """
         if not Path(self.path).exists():
             return [f"the file {self.path} is missing"]
@@ -365,6 +370,7 @@ class SQLiteFile:
         """What is missing, and what is there for nothing, a line each."""
         if not self._version(connection):
             return ["its tables are missing"]
+        self._is_named(connection)
         there, wanted = self._differences(connection)
         return [
             *(f"the index {name} is missing" for name in wanted),
@@ -372,7 +378,7 @@ class SQLiteFile:
         ]
 
     def _create(self, connection: sqlite3.Connection) -> list[str]:
-        if not self._missing(connection):
+        if not self._missing(connection) and self._is_named(connection):
             return []
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -382,6 +388,8 @@ class SQLiteFile:
                 for statement in _statements(text):
                     connection.execute(statement)
                 done.append(f"tables made, version {VERSION}")
+            if not self._is_named(connection):
+                self.rows("UPDATE happened_schema SET domain = ?", (self._domain,), connection)
             there, wanted = self._differences(connection)
             for name in there:
                 connection.execute(f"DROP INDEX {_quoted(name)}")
@@ -409,6 +417,16 @@ class SQLiteFile:
                 "install the release that made them, or a newer one",
             )
         return found
+
+    def _is_named(self, connection: sqlite3.Connection) -> bool:
+        """Whether it is known whose the tables are; refuse those of another domain."""
+        if self._domain is None:
+            return True
+        found = connection.execute("SELECT domain FROM happened_schema").fetchone()[0]
+        if found not in (None, self._domain):
+            own = "a file of its own"
+            raise another_domain(self.url, found=found, expected=self._domain, place=own)
+        return found is not None
 
     def _indexes(self, connection: sqlite3.Connection | sqlite3.Cursor) -> list[str]:
         rows = connection.execute(

@@ -19,9 +19,9 @@ def message(stream: str, position: int, data: bytes = b"{}") -> StoredMessage:
     return StoredMessage(metadata._replace(stream=stream, position=position), data)
 
 
-def prepare(storage: Storage, collections: Sequence[Collection]) -> None:
+def prepare(storage: Storage, collections: Sequence[Collection], domain: str | None = None) -> None:
     """Make a storage ready; one on a server has to be told to."""
-    storage.prepare(collections)
+    storage.prepare(collections, domain)
     storage.create()
 
 

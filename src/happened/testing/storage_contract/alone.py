@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from happened.errors import ValidationError
+from happened.errors import StorageError, ValidationError
 from happened.storage import (
     Checkpoint,
     Collection,
@@ -16,7 +16,9 @@ from happened.testing.storage_contract.actions import (
     append,
     document,
     found,
+    load,
     message,
+    prepare,
     save,
 )
 from happened.testing.storage_contract.partitions import ONE, TWO, add, claim
@@ -145,3 +147,46 @@ def test_a_field_that_has_a_value_twice_cannot_become_unique(storage: Storage) -
         prepare()
     assert list(caught.value.messages) == ["isbn"]
     assert caught.value.title == "Book"
+
+
+def test_a_durable_storage_refuses_a_domain_of_another_name(storage: Storage) -> None:
+    prepare(storage, [Collection("book")], "shop")
+    save(storage, "book", document("b1"))
+    if not storage.durable:
+        prepare(storage, [Collection("loan")], "library")
+        assert found(storage, "book") == ["b1"]
+        return
+    uses: list[Callable[[], object]] = [
+        lambda: prepare(storage, [Collection("loan")], "library"),
+        storage.create,
+        storage.problems,
+        lambda: load(storage, "book", "b1"),
+        lambda: found(storage, "book"),
+        lambda: save(storage, "book", document("b2")),
+        lambda: append(storage, message(ONE, 0)),
+        lambda: claim(storage.begin()),
+        lambda: storage.read_category(None),
+        lambda: storage.subscribe("Stock"),
+        storage.deliveries,
+    ]
+    for use in uses:
+        with pytest.raises(StorageError, match=r"domain 'shop', .* domain 'library'") as caught:
+            use()
+        assert caught.value.storage == storage.url
+    storage.prepare([], "shop")
+    assert found(storage, "book") == ["b1"]
+    assert storage.read_category(None) == []
+    assert storage.checkpoints() == []
+
+
+def test_tables_take_the_name_of_the_first_domain_that_uses_them(storage: Storage) -> None:
+    storage.create()
+    save(storage, "book", document("b1"))
+    storage.prepare([Collection("book")], "shop")
+    assert storage.problems() == []
+    assert found(storage, "book") == ["b1"]
+    if storage.durable:
+        with pytest.raises(StorageError, match=r"domain 'shop', .* domain 'library'"):
+            prepare(storage, [], "library")
+    storage.prepare([], "shop")
+    assert found(storage, "book") == ["b1"]
