@@ -2,12 +2,14 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal as Number
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, dataclass_transform
 
 import pydantic
-from pydantic_core import PydanticSerializationError
+from pydantic_core import CoreSchema, PydanticSerializationError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from happened.errors import ConfigurationError, ValidationError
 from happened.fields import (
@@ -41,6 +43,9 @@ __all__ = [
     "field_specs",
     "plain_data",
     "replaced",
+    "shortened",
+    "storable",
+    "storable_number",
     "unstorable",
     "validation_error",
 ]
@@ -238,6 +243,102 @@ class FrozenMeta(ModelMeta):
     """Makes the classes whose objects cannot change: messages and value objects."""
 
 
+def storable_number(value: Number) -> Number:
+    """Return a decimal number if every storage can compare it with others.
+
+    Args:
+        value: the number; what is infinite or no number is refused elsewhere.
+
+    Raises:
+        ValueError: it has more digits than PostgreSQL's numeric.
+
+    Source:
+        PostgreSQL's manual, 8.1.2: 131072 digits before the decimal point, 16383 after it.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> from happened.declaration import storable_number
+        >>> storable_number(Decimal("12.50"))
+        Decimal('12.50')
+    """
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and (exponent < -16_383 or value.adjusted() >= 131_072):
+        raise ValueError(
+            "Decimal input should have at most 131072 digits before the decimal point and 16383 "
+            "after it"
+        )
+    return value
+
+
+def storable(
+    cls: type[pydantic.BaseModel], source: Any, handler: pydantic.GetCoreSchemaHandler
+) -> CoreSchema:
+    """Make Pydantic's schema of a class, in which each decimal number is a `storable_number`.
+
+    Args:
+        cls: the class.
+        source: the class, as Pydantic gives it.
+        handler: makes the schema.
+
+    Returns:
+        The schema. It is what ``__get_pydantic_core_schema__`` of a class is to return.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> from happened import ValidationError, ValueObject
+        >>> class Price(ValueObject):
+        ...     amount: Decimal
+        >>> try:
+        ...     Price(amount="1E+200000")
+        ... except ValidationError as error:
+        ...     print([*error.messages])
+        ['amount']
+    """
+    schema = handler(source)
+    _limit(schema, cls, handler, set())
+    return schema
+
+
+# Where a schema holds what is no schema.
+_NO_SCHEMA: Final = frozenset(
+    {"cls", "config", "default", "expected", "function", "metadata", "serialization"}
+)
+
+
+def _limit(node: Any, cls: type, handler: pydantic.GetCoreSchemaHandler, seen: set[str]) -> None:
+    """Let every decimal number in a schema be looked at when its type was."""
+    kind = node.get("type") if isinstance(node, dict) else None
+    inner: Iterable[Any] = ()
+    if kind in ("model", "dataclass") and _has_own(node["cls"], cls):
+        return
+    if kind == "decimal":
+        number: Any = dict(node)
+        node.clear()
+        node.update(no_info_after_validator_function(storable_number, number))
+    elif kind == "definition-ref" and node["schema_ref"] not in seen:
+        seen.add(node["schema_ref"])
+        reference: Any = node
+        try:
+            inner = [handler.resolve_ref_schema(reference)]
+        except LookupError:  # a class that is being made
+            return
+    elif isinstance(node, dict) and (node.get("function") or {}) != _LIMIT:
+        known = isinstance(kind, str)
+        inner = [each for name, each in node.items() if not (known and name in _NO_SCHEMA)]
+    elif isinstance(node, list | tuple):
+        inner = node
+    for each in inner:
+        _limit(each, cls, handler, seen)
+
+
+def _has_own(kind: type, cls: type) -> bool:
+    """Whether objects of a class are made with the schema of that class, whatever they stand in."""
+    return kind is not cls and hasattr(kind, "__pydantic_validator__")
+
+
+_LIMIT: Final = no_info_after_validator_function(storable_number, {"type": "any"})["function"]
+
+
 def field_specs(cls: type[pydantic.BaseModel]) -> dict[str, FieldSpec]:
     """Return the declared fields of a class: those with options, name to declaration.
 
@@ -321,9 +422,9 @@ def validation_error(error: pydantic.ValidationError, title: str) -> ValidationE
         if line["type"] == "missing":
             text = "a value is required"
         elif line["type"] == "extra_forbidden":
-            text = f"there is no such field (found {_shortened(line['input'])})"
+            text = f"there is no such field (found {shortened(line['input'])})"
         else:
-            text = f"{text} (found {_shortened(line['input'])})"
+            text = f"{text} (found {shortened(line['input'])})"
         messages.setdefault(path or "_entity", []).append(text)
     return ValidationError(messages, title)
 
@@ -371,6 +472,19 @@ def unstorable(error: PydanticSerializationError, title: str) -> ValidationError
     return ValidationError(messages, title)
 
 
-def _shortened(value: Any) -> str:
-    text = repr(value)
+def shortened(value: Any) -> str:
+    """Return how a value is shown in an error: what Python writes for it, but not much of it.
+
+    Args:
+        value: any value.
+
+    Example:
+        >>> from happened.declaration import shortened
+        >>> shortened("Emma"), shortened(10**5000)
+        ("'Emma'", 'a very large int')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python writes
+        text = f"a very large {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

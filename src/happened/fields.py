@@ -438,6 +438,9 @@ def Decimal(
 ) -> Any:
     """Declare a field of exact decimal numbers, such as amounts of money.
 
+    A number has at most 131072 digits before the point and 16383 after it: more cannot be compared
+    in PostgreSQL, and so it is refused with every storage.
+
     Args:
         required: whether a value must be given, where no annotation decides it.
         default: the value when none is given, or a callable without arguments that makes one.

@@ -15,12 +15,13 @@ from happened.declaration import (
     FrozenMeta,
     plain_data,
     replaced,
+    storable,
     unstorable,
     validation_error,
 )
 from happened.errors import ImmutableError, MessageError, ValidationError
 from happened.identifiers import new_id
-from happened.immutable import freeze, is_scalar
+from happened.immutable import check_frozen, freeze, is_scalar
 from happened.metadata import NO_HEADERS, Metadata  # pyright: ignore[reportUnusedImport]
 from happened.tracing import current_trace
 
@@ -153,6 +154,12 @@ class Message(BaseModel, metaclass=FrozenMeta):
         cls._part_of = cls._registered_in = None
 
     @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """Refuse fields that cannot be made immutable."""
+        for name, field in cls.__pydantic_fields__.items():
+            check_frozen(f"{cls.__name__}.{name}", field.annotation)
+
+    @classmethod
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: pydantic.GetCoreSchemaHandler, /
     ) -> CoreSchema:
@@ -164,7 +171,7 @@ class Message(BaseModel, metaclass=FrozenMeta):
         )
         if not cls._containers and cls.model_post_init is _freeze_containers:
             cls.__pydantic_post_init__ = None
-        return handler(source)
+        return storable(cls, source, handler)
 
     model_post_init = _freeze_containers
 

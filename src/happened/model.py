@@ -24,11 +24,12 @@ from happened.declaration import (
     field_specs,
     plain_data,
     replaced,
+    storable,
     unstorable,
     validation_error,
 )
 from happened.errors import ConfigurationError, ImmutableError, ValidationError
-from happened.immutable import freeze, is_scalar
+from happened.immutable import check_frozen, freeze, is_scalar
 from happened.invariants import atomic_change, check, invariants_of
 from happened.messages import Event
 from happened.streams import snake_case, stream
@@ -63,6 +64,7 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
 
     _containers: ClassVar[tuple[str, ...]] = ()
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
+    __get_pydantic_core_schema__ = classmethod(storable)  # pyright: ignore[reportAssignmentType]
 
     if not TYPE_CHECKING:
 
@@ -89,6 +91,7 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
                     f"{cls.__name__}.{name}: a value object cannot change, but an entity can; "
                     "hold its values instead"
                 )
+            check_frozen(f"{cls.__name__}.{name}", field.annotation)
         cls._invariants = invariants_of(cls)
         cls._containers = tuple(
             name for name, field in cls.model_fields.items() if not is_scalar(field.annotation)
@@ -197,6 +200,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
     _is_plain: ClassVar[bool] = True
     _containers: ClassVar[tuple[str, ...]] = ()
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
+    __get_pydantic_core_schema__ = classmethod(storable)  # pyright: ignore[reportAssignmentType]
 
     if TYPE_CHECKING:
         _owner: "Entity | None" = pydantic.PrivateAttr()

@@ -13,6 +13,7 @@ import pydantic
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from happened.declaration import shortened, storable_number
 from happened.elements import nearest
 from happened.errors import ValidationError
 from happened.model import Aggregate
@@ -24,6 +25,9 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 ValueKind = Literal["text", "number", "decimal", "boolean", "moment", "other"]
 """How the values of a field compare: as text, numbers, or moments (UTC, where they do not say)."""
+
+_TOO_LARGE: Final = 10**4300
+"""The smallest number that Python does not write."""
 
 _EQUAL: Final = frozenset({"exact", "ne", "in", "isnull"})
 _ORDERED: Final = _EQUAL | {"gt", "gte", "lt", "lte"}
@@ -302,7 +306,9 @@ class Query(Generic[_A]):
         except (ValueError, ArithmeticError) as error:
             expected = _PLAIN["boolean" if lookup == "isnull" else kind][1]
             expected = f"a list, each {expected}" if lookup == "in" else expected
-            raise self._refused(name, f"expected {expected}, found {value!r}") from error
+            reason = f": {error}" if isinstance(error, OverflowError) else ""
+            found = shortened(value)
+            raise self._refused(name, f"expected {expected}, found {found}{reason}") from error
         return Filter(path, lookup, wanted, kind)
 
     def _refused(self, name: str, text: str) -> ValidationError:
@@ -390,8 +396,21 @@ def _wanted(value: Any, lookup: str, kind: ValueKind) -> Any:
         return str(value)  # as identifiers are stored
     if type(value) not in _PLAIN[kind][0]:
         raise ValueError
-    _comparable(value, kind)
+    if type(value) is int and abs(value) >= _TOO_LARGE:
+        raise OverflowError("a number has at most 4300 digits")
+    comparable = _comparable(value, kind)
+    if kind == "decimal":
+        _check_decimal(comparable)
     return value
+
+
+def _check_decimal(value: Decimal) -> None:
+    if value.is_nan():
+        raise ValueError
+    try:
+        storable_number(value)
+    except ValueError as error:
+        raise OverflowError(error) from None
 
 
 def _not_negative(name: str, count: int) -> int:

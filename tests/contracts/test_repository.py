@@ -890,3 +890,26 @@ def test_a_query_is_never_changed_by_what_is_built_on_it(library: Library) -> No
     every = library.items.query
     every.filter(count=9).order_by("text").offset(1).limit(1)
     assert [item.id for item in every] == ["a", "b", "c"]
+
+
+def test_the_largest_and_the_finest_decimals_are_compared(storage_url: str) -> None:
+    domain = Domain("shop", storage=storage_url)
+
+    @domain.aggregate
+    class Offer(Aggregate):
+        price: Decimal
+
+    domain.init(traverse=False)
+    domain.storage.create()
+    offers = domain.repository_for(Offer)
+    for id, price in {"a": "9E+131071", "b": "-9E+131071", "c": "1E-16383", "d": "0"}.items():
+        offers.add(Offer(id=id, price=Decimal(price)))
+    for price in ("1E+131072", "1E-16384"):
+        with pytest.raises(ValidationError):
+            Offer(price=Decimal(price))
+    assert [offer.id for offer in offers.query.order_by("price")] == ["b", "d", "c", "a"]
+    assert [offer.id for offer in offers.query.filter(price__gt=Decimal("1E-16383"))] == ["a"]
+    assert offers.query.filter(price__lt=Decimal("9E+131071")).count() == 3
+    assert offers.query.filter(price__lt=0)
+    assert not offers.query.filter(price__in=[5, 6])
+    domain.close()

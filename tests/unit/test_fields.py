@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from happened import Aggregate, Entity, ValueObject, fields, new_id
+from happened import Aggregate, Entity, Event, ValueObject, fields, new_id
 from tests.unit.attempts import changed, made, misconfigured, refused
 
 
@@ -416,3 +416,59 @@ def test_the_declaration_of_a_value_object_is_no_base_class() -> None:
 
     (problem,) = misconfigured(declare)
     assert problem.endswith("derive a value object from happened.ValueObject")
+
+
+class Price(ValueObject):
+    amount: decimal.Decimal
+    default: decimal.Decimal | None = None  # what a schema calls something else
+
+
+class Offer(Entity):
+    price: Price
+    others: "list[Offer]" = fields.List(default=list)
+
+
+class Tender(Aggregate):
+    it = fields.Decimal()
+    total: decimal.Decimal | None = None
+    price: Price | None = None
+    offers: list[Offer] = fields.HasMany(Offer, default=list)
+    numbers: dict[str, list[decimal.Decimal]] = fields.Dict(default=dict)
+
+
+@pytest.mark.parametrize("number", ["1E+131072", "1E-16384", "-1E+200000"])
+@pytest.mark.parametrize(
+    "path, values",
+    [
+        ("it", lambda number: {"it": number}),
+        ("total", lambda number: {"total": number}),
+        ("price.amount", lambda number: {"price": {"amount": number}}),
+        ("price.default", lambda number: {"price": {"amount": 1, "default": number}}),
+        ("offers.0.price.amount", lambda number: {"offers": [{"price": {"amount": number}}]}),
+        ("numbers.a.0", lambda number: {"numbers": {"a": [number]}}),
+    ],
+    ids=["field", "plain", "value object", "default", "entity", "mapping"],
+)
+def test_a_decimal_that_no_storage_can_compare_is_refused(
+    path: str, values: Callable[[object], dict[str, Any]], number: str
+) -> None:
+    for each in (number, decimal.Decimal(number)):
+        (text,) = refused(Tender, **values(each))[path]
+        assert text.startswith("Decimal input should have at most 131072 digits before the")
+    tender = Tender()
+    assert refused(changed, tender, **values(number)).keys() == {path}
+
+
+@pytest.mark.parametrize("number", ["9E+131071", "1E-16383", "0"])
+def test_a_decimal_that_every_storage_can_compare_is_taken(number: str) -> None:
+    tender = Tender(total=decimal.Decimal(number))
+    assert Tender._from_document(tender._to_document(), 1, 0).total == decimal.Decimal(number)
+
+
+def test_an_event_has_no_decimal_that_no_storage_can_compare() -> None:
+    class PriceAsked(Event):
+        price: Price
+        total: decimal.Decimal
+
+    (path,) = refused(PriceAsked, price={"amount": 1}, total="1E+200000")
+    assert path == "total"

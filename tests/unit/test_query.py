@@ -121,6 +121,26 @@ def test_a_field_without_an_order_is_refused(field: str) -> None:
         QUERY.order_by("status", field)
 
 
+@pytest.mark.parametrize(
+    "condition,value,reason",
+    [
+        ("price", Decimal("1E+131072"), "before the decimal point"),
+        ("price__gt", Decimal("1E-16384"), "16383 after it"),
+        ("price__in", [Decimal(1), Decimal("1E+200000")], "before the decimal point"),
+        ("price__lt", 10**4300, "at most 4300 digits"),
+        ("total", 10**4300, "at most 4300 digits"),
+        ("total__in", [-(10**4300)], "at most 4300 digits"),
+        ("price__gt", Decimal("NaN"), "found Decimal('NaN')"),
+    ],
+    ids=range(7),
+)
+def test_a_number_that_no_storage_can_compare_is_refused(
+    condition: str, value: object, reason: str
+) -> None:
+    assert reason in refusal(**{condition: value})
+    QUERY.filter(price=Decimal("1E+131071"), price__gt=Decimal("1E-16383"))
+
+
 @pytest.mark.parametrize("count", [-1, 1.5, "3", None, True])
 def test_an_offset_or_limit_that_is_no_number_from_0_is_refused(count: Any) -> None:
     for name, method in (("offset", QUERY.offset), ("limit", QUERY.limit)):
