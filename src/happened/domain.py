@@ -422,9 +422,9 @@ class Domain:
                 next one waits twice as long, up to 5 minutes. 1 by default.
             start_from: where a new handler begins in asynchronous processing:
                 ``"beginning"``, the default, with the first event that is stored; ``"now"``, with
-                the next one after a server or `catch_up` has first run it. What is stored before
-                that by an application that leaves its events to a server is never handled, so
-                start the server first.
+                the next one after ``happened storage init``, a server or `catch_up` has first found
+                it. What is stored before that by an application that leaves its events to a server
+                is never handled, so run one of them first.
             on_dead_letter: whether later events of a stream wait behind a dead letter,
                 ``"hold"``, the default; or ``"go_on"``.
 
