@@ -77,7 +77,7 @@ class Exchange:
         self._owners = [(entity, entity._owner) for entity in (*self.entities, *new)]
         for entity in self.entities:
             if entity._owner is self.owner:
-                object.__setattr__(entity, "_owner", None)
+                entity._standing.owner = None
         if isinstance(self.value, EntityList) and isinstance(values[self.field], list):
             self.value._replace(new)
             values[self.field] = self.value
@@ -89,7 +89,7 @@ class Exchange:
         if isinstance(self.value, EntityList):
             self.value._replace(self.entities)
         for entity, owner in self._owners:
-            object.__setattr__(entity, "_owner", owner)
+            entity._standing.owner = owner
 
     def _refuse_a_circle(self, new: list[Any]) -> None:
         above = self.owner

@@ -165,6 +165,33 @@ class ValueObject(BaseModel, metaclass=FrozenMeta):
         self.model_post_init(_STORED)
 
 
+class Standing:
+    """What is known of an entity beside its fields. One object for all: it is read at one go.
+
+    Attributes:
+        owner: the entity that it is part of.
+        pending: whether the check of its invariants is postponed.
+        events: what it raised since it was persisted.
+        version: how many times it was persisted.
+        next_position: the position after the last persisted event in its stream.
+    """
+
+    __slots__ = ("events", "next_position", "owner", "pending", "version")
+
+    def __init__(self) -> None:
+        self.owner: Entity | None = None
+        self.pending = False
+        self.events: list[Event] = []
+        self.version = self.next_position = 0
+
+    def persisted(self) -> list[Event]:
+        """Note that state and events are stored, and hand over the events."""
+        events, self.events = self.events, []
+        self.version += 1
+        self.next_position += len(events)
+        return events
+
+
 class Entity(BaseModel, metaclass=ModelMeta):
     """Something with an identity that stays the same while its values change.
 
@@ -191,7 +218,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
     """
 
     model_config = {**STORABLE, "validate_assignment": True}
-    __slots__ = ("_owner", "_pending")
+    __slots__ = ("_standing",)
 
     _abstract: ClassVar[bool] = True
     _reserved_names: ClassVar[frozenset[str]] = frozenset()
@@ -203,8 +230,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
     __get_pydantic_core_schema__ = classmethod(storable)  # pyright: ignore[reportAssignmentType]
 
     if TYPE_CHECKING:
-        _owner: "Entity | None" = pydantic.PrivateAttr()
-        _pending: bool = pydantic.PrivateAttr()
+        _standing: Standing = pydantic.PrivateAttr()
         id: str = pydantic.Field(default="")
     else:
 
@@ -261,9 +287,8 @@ class Entity(BaseModel, metaclass=ModelMeta):
         cls._is_plain = not (cls._containers or cls._associations or cls._invariants)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Own the entities in it, and check the invariants."""
-        _set_owner(self, None)
-        _set_pending(self, False)
+        """Begin as part of nothing, own the entities in it, and check the invariants."""
+        _set_standing(self, Standing())
         if self._is_plain:
             return
         for name in self._containers:
@@ -272,6 +297,10 @@ class Entity(BaseModel, metaclass=ModelMeta):
             self._own(name)
         if self._invariants and context is not _STORED:
             check(self, self._invariants)
+
+    @property
+    def _owner(self) -> "Entity | None":
+        return self._standing.owner
 
     @property
     def identity(self) -> str:
@@ -387,9 +416,9 @@ class Entity(BaseModel, metaclass=ModelMeta):
                 value = values[name] = EntityList(value)
                 value._owner, value._field = self, name
             for entity in value:
-                _set_owner(entity, self)
+                entity._standing.owner = self
         elif value is not None:
-            _set_owner(value, self)
+            value._standing.owner = self
 
     def _changed(self, *, with_parts: bool = False) -> None:
         """Check the invariants of this and of all that it is part of, unless postponed.
@@ -400,11 +429,12 @@ class Entity(BaseModel, metaclass=ModelMeta):
         changed: Entity | None = self
         path = []
         while changed is not None:
-            if changed._pending:
+            standing = changed._standing
+            if standing.pending:
                 return
             if changed._invariants:
                 path.append(changed)
-            changed = changed._owner
+            changed = standing.owner
         for each in (*self._parts(), *path) if with_parts else path:
             check(each, each._invariants)
 
@@ -417,21 +447,21 @@ class Entity(BaseModel, metaclass=ModelMeta):
 
     def _is_changing(self) -> bool:
         """Whether the check of the invariants, of this or of a part, is postponed."""
-        return self._pending or (
-            bool(self._associations) and any(part._pending for part in self._parts())
+        return self._standing.pending or (
+            bool(self._associations) and any(part._standing.pending for part in self._parts())
         )
 
     def _begin_change(self) -> object:
-        before = (self._pending, self._kept())
-        _set_pending(self, True)
+        before = (self._standing.pending, self._kept())
+        self._standing.pending = True
         return before
 
     def _end_change(self, before: Any) -> None:
-        _set_pending(self, before[0])
+        self._standing.pending = before[0]
         self._changed(with_parts=True)
 
     def _undo_change(self, before: Any) -> None:
-        _set_pending(self, before[0])
+        self._standing.pending = before[0]
         self._put_back(before[1])
 
     def _kept(self) -> dict[str, Any]:
@@ -455,7 +485,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
     def _put_back(self, kept: dict[str, Any]) -> None:
         for name in self._associations:
             for entity in entities_in(self.__dict__[name]):
-                _set_owner(entity, None)
+                entity._standing.owner = None
         containers = {name: self.__dict__[name] for name in self._containers}
         object.__setattr__(self, "__dict__", kept["values"])
         for name, contained in containers.items():
@@ -468,8 +498,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
             entity._put_back(values)
 
 
-_set_owner = Entity.__dict__["_owner"].__set__
-_set_pending = Entity.__dict__["_pending"].__set__
+_set_standing = Entity.__dict__["_standing"].__set__
 
 
 class Aggregate(Entity):
@@ -502,16 +531,9 @@ class Aggregate(Entity):
         'copy-c1'
     """
 
-    __slots__ = ("_events", "_next_position", "_version")
-
     _abstract: ClassVar[bool] = True
     _category: ClassVar[str] = "aggregate"
     _registered_in: ClassVar[object | None] = None
-
-    if TYPE_CHECKING:
-        _events: list[Event] = pydantic.PrivateAttr()
-        _version: int = pydantic.PrivateAttr()
-        _next_position: int = pydantic.PrivateAttr()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
@@ -519,13 +541,6 @@ class Aggregate(Entity):
         super().__pydantic_init_subclass__(**options)
         cls._category = snake_case(cls.__name__)
         cls._registered_in = None
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Begin at version 0, which means: never persisted."""
-        _set_events(self, [])
-        _set_version(self, 0)
-        _set_next_position(self, 0)
-        super().model_post_init(context)
 
     def raise_(self, event: Event) -> None:
         """Raise an event: collect it until this aggregate is persisted.
@@ -564,8 +579,9 @@ class Aggregate(Entity):
             raise ImmutableError(
                 kind, "_metadata", "this event was raised before; make a new one for each fact"
             )
-        events = self._events
-        event._place(self._stream, self._next_position + len(events))
+        standing = self._standing
+        events = standing.events
+        event._place(self._stream, standing.next_position + len(events))
         events.append(event)
 
     def _not_mine(self, event: object) -> str:
@@ -585,13 +601,17 @@ class Aggregate(Entity):
     def _stream(self) -> str:
         return stream(self._category, self.identity)
 
-    def _persisted(self) -> list[Event]:
-        """Note that state and events are stored, and hand over the events."""
-        events = self._events
-        _set_events(self, [])
-        _set_version(self, self._version + 1)
-        _set_next_position(self, self._next_position + len(events))
-        return events
+    @property
+    def _events(self) -> list[Event]:
+        return self._standing.events
+
+    @property
+    def _version(self) -> int:
+        return self._standing.version
+
+    @property
+    def _next_position(self) -> int:
+        return self._standing.next_position
 
     def _to_document(self) -> bytes:
         """The state as JSON, which can be read again."""
@@ -619,8 +639,8 @@ class Aggregate(Entity):
             )
         except pydantic.ValidationError as error:
             raise validation_error(error, cls.__name__) from error
-        _set_version(loaded, version)
-        _set_next_position(loaded, next_position)
+        standing = loaded._standing
+        standing.version, standing.next_position = version, next_position
         return loaded
 
     def _kept(self) -> dict[str, Any]:
@@ -636,10 +656,8 @@ class Aggregate(Entity):
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        events, version, next_position = state["_stored"]
-        _set_events(self, events)
-        _set_version(self, version)
-        _set_next_position(self, next_position)
+        standing = self._standing
+        standing.events, standing.version, standing.next_position = state["_stored"]
 
 
 class Projection(Aggregate):
@@ -678,8 +696,3 @@ class Projection(Aggregate):
             f"{type(self).__name__} is a projection, which raises no events; raise "
             f"{type(event).__name__} in an aggregate"
         )
-
-
-_set_events = Aggregate.__dict__["_events"].__set__
-_set_version = Aggregate.__dict__["_version"].__set__
-_set_next_position = Aggregate.__dict__["_next_position"].__set__

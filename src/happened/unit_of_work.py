@@ -220,14 +220,15 @@ class UnitOfWork:
         messages: list[StoredMessage] = []
         removed = self._removed
         for key, aggregate in self._changed.items():
-            if removed and not aggregate._version and key in removed:
+            standing = aggregate._standing
+            if removed and not standing.version and key in removed:
                 continue
-            if aggregate._pending or (aggregate._associations and aggregate._is_changing()):
+            if standing.pending or (aggregate._associations and aggregate._is_changing()):
                 raise HappenedError(
                     f"{aggregate._stream} is in the middle of an atomic_change, so its invariants "
                     "are not checked yet; add it after the block"
                 )
-            for event in aggregate._events:
+            for event in standing.events:
                 claimed = claims(event) if claims is not None else ()
                 stored = (event._metadata, event.to_json(), claimed)
                 messages.append(_new_tuple(StoredMessage, stored))
@@ -246,9 +247,10 @@ class UnitOfWork:
         raised: list[Event] = []
         removed = self._removed
         for key, aggregate in self._changed.items():
-            if removed and not aggregate._version and key in removed:
+            standing = aggregate._standing
+            if removed and not standing.version and key in removed:
                 continue
-            events = aggregate._persisted()
+            events = standing.persisted()
             self.persisted.append((aggregate, events))
             raised += events
         return raised
@@ -279,10 +281,11 @@ class UnitOfWork:
         """Write what was added and removed so far, so that queries take it into account."""
         written, removed = self._written, self._removed
         for key, aggregate in self._changed.items():
-            expected = aggregate._version
+            standing = aggregate._standing
+            expected = standing.version
             document = None
             if not removed or key not in removed:
-                position = aggregate._next_position + len(aggregate._events)
+                position = standing.next_position + len(standing.events)
                 data = aggregate._to_document()
                 document = _new_tuple(Document, (key[1], expected + 1, position, data))
             if written and key in written:

@@ -599,7 +599,7 @@ def test_a_copy_shares_nothing_and_is_complete(copied: Callable[[Order], Order])
     some = Order(id="o1", lines=[line("a")], slip=Slip(id="s", text="x"), tags=["t"])
     some._seen = 5
     some.raise_(LineAdded(order_id="o1"))
-    some._persisted()
+    some._standing.persisted()
     some.raise_(LineAdded(order_id="o1"))
     before = some.to_dict()
     other = copied(some)
@@ -661,7 +661,7 @@ def test_a_raised_event_is_collected_with_complete_metadata() -> None:
     assert [event._metadata.position for event in some._events] == [0, 1]
     assert second._metadata.origin_stream == "order-o1"
     assert second.correlation_id == "c1"
-    assert some._persisted() == [first, second]
+    assert some._standing.persisted() == [first, second]
     assert (some._events, some._version, some._next_position) == ([], 1, 2)
     third = LineAdded(order_id="o1")
     some.raise_(third)
