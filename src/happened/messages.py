@@ -213,8 +213,25 @@ class Message(BaseModel, metaclass=FrozenMeta):
     def _place(self, stream: str, position: int | None) -> None:
         """Complete the metadata: the stream, the place in it, and the origin of the chain."""
         id, kind, version, moment, _, _, _, correlation, causation, origin, known = self._metadata
-        place = (stream, position, None, correlation, causation, origin or stream, known)
-        _set_metadata(self, _new_tuple(Metadata, (id, kind, version, moment, *place)))
+        _set_metadata(
+            self,
+            _new_tuple(
+                Metadata,
+                (
+                    id,
+                    kind,
+                    version,
+                    moment,
+                    stream,
+                    position,
+                    None,
+                    correlation,
+                    causation,
+                    origin or stream,
+                    known,
+                ),
+            ),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data that JSON can hold; metadata are not among them.
