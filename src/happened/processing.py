@@ -184,17 +184,18 @@ class Processor:
                 f"domain {self.registry.name!r} has no handler for {command!r}; register its "
                 "class with @domain.command, and its handler with @domain.command_handler"
             )
-        if command._metadata.stream is None:
+        metadata = command._metadata
+        if metadata.stream is None:
             kind: Any = type(command)  # it knows its aggregate since `init`
             category = f"{kind._part_of._category}:command"
             position = 0 if self._commands_later else None
-            command._place(stream(category, command._metadata.id), position)
+            command._place(stream(category, metadata.id), position)
         if self._observers:
             self._tell(Step(kind="received", message=command))
         if self._commands_later:
             with self.unit_of_work() as unit:
                 unit.send(command)
-            return command._metadata.id
+            return metadata.id
         outer = current_unit_of_work.get()
         if outer is not None and outer is self._open() and outer.transaction.locking:
             outer.refused = True

@@ -17,6 +17,11 @@ _Key = tuple[type[Aggregate], str]
 _new_tuple = tuple.__new__  # what a named tuple's own constructor calls
 
 
+# Most units of work have none of these, so nothing is made for them; nobody changes these.
+_NOTHING_SENT: list[Command] = []
+_NOTHING_REMOVED: set[_Key] = set()
+
+
 class UnitOfWork:
     """One transaction: the aggregates that were got, added and removed in it.
 
@@ -73,10 +78,10 @@ class UnitOfWork:
         self.transaction = storage.begin() if transaction is None else transaction
         self._claims = claims
         self._instead = instead
-        self._sent: list[Command] = []
+        self._sent = _NOTHING_SENT
         self._seen: dict[_Key, Aggregate] = {}
         self._changed: dict[_Key, Aggregate] = {}
-        self._removed: set[_Key] = set()
+        self._removed = _NOTHING_REMOVED
         self._written: dict[_Key, Document | None] = {}
 
     def get(self, kind: type[_A], id: str) -> _A | None:
@@ -147,6 +152,7 @@ class UnitOfWork:
             elif not aggregate._version:
                 raise NotFoundError(key[0], {aggregate._identity_field: key[1]})
         self._seen[key] = self._changed[key] = aggregate
+        self._removed = self._removed or set()
         self._removed.add(key)
 
     def send(self, command: Command) -> None:
@@ -160,6 +166,7 @@ class UnitOfWork:
         """
         if self.finished:
             raise HappenedError("this unit of work has ended; open another one")
+        self._sent = self._sent or []
         self._sent.append(command)
 
     @property
