@@ -225,6 +225,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
     _identity_field: ClassVar[str] = "id"
     _associations: ClassVar[tuple[str, ...]] = ()
     _is_plain: ClassVar[bool] = True
+    _is_flat: ClassVar[bool] = True
     _containers: ClassVar[tuple[str, ...]] = ()
     _invariants: ClassVar[tuple[Callable[[Any], None], ...]] = ()
     __get_pydantic_core_schema__ = classmethod(storable)  # pyright: ignore[reportAssignmentType]
@@ -284,7 +285,8 @@ class Entity(BaseModel, metaclass=ModelMeta):
         )
         for name in cls._associations:
             check_association(f"{cls.__name__}.{name}", cls.model_fields[name])
-        cls._is_plain = not (cls._containers or cls._associations or cls._invariants)
+        cls._is_flat = not (cls._containers or cls._associations)
+        cls._is_plain = cls._is_flat and not cls._invariants
 
     def model_post_init(self, context: Any, /) -> None:
         """Begin as part of nothing, own the entities in it, and check the invariants."""
@@ -372,9 +374,12 @@ class Entity(BaseModel, metaclass=ModelMeta):
     def _set_field(self, name: str, value: object) -> None:
         """Validate the value and check the invariants; on failure nothing has changed."""
         before = self.__dict__
-        exchange = Exchange(self, name) if name in self._associations else None
-        contained = before[name] if name in self._containers else None
-        items: Any = None if contained is None else copy.copy(contained)
+        exchange = contained = None
+        items: Any = None
+        if not self._is_flat:
+            exchange = Exchange(self, name) if name in self._associations else None
+            contained = before[name] if name in self._containers else None
+            items = copy.copy(contained)
         try:
             self.__pydantic_validator__.validate_assignment(self, name, value)
             if exchange is not None:
@@ -447,9 +452,7 @@ class Entity(BaseModel, metaclass=ModelMeta):
 
     def _is_changing(self) -> bool:
         """Whether the check of the invariants, of this or of a part, is postponed."""
-        return self._standing.pending or (
-            bool(self._associations) and any(part._standing.pending for part in self._parts())
-        )
+        return self._standing.pending or any(part._standing.pending for part in self._parts())
 
     def _begin_change(self) -> object:
         before = (self._standing.pending, self._kept())
@@ -580,9 +583,9 @@ class Aggregate(Entity):
                 kind, "_metadata", "this event was raised before; make a new one for each fact"
             )
         standing = self._standing
-        events = standing.events
-        event._place(self._stream, standing.next_position + len(events))
-        events.append(event)
+        position = standing.next_position + len(standing.events)
+        event._place(stream(self._category, self.identity), position)
+        standing.events.append(event)
 
     def _not_mine(self, event: object) -> str:
         own, name = type(self).__name__, type(event).__name__
@@ -609,16 +612,10 @@ class Aggregate(Entity):
     def _version(self) -> int:
         return self._standing.version
 
-    @property
-    def _next_position(self) -> int:
-        return self._standing.next_position
-
     def _to_document(self) -> bytes:
         """The state as JSON, which can be read again."""
         try:
-            if (
-                not self._containers and not self._associations
-            ):  # each value was validated when it was set
+            if self._is_flat:  # each value was validated when it was set
                 return self.__pydantic_serializer__.to_json(self, exclude_computed_fields=True)
             document = self.__pydantic_serializer__.to_json(
                 self, warnings="error", exclude_computed_fields=True

@@ -605,7 +605,7 @@ def test_a_copy_shares_nothing_and_is_complete(copied: Callable[[Order], Order])
     other = copied(some)
     assert other == some
     assert other.to_dict() == before
-    assert (other._version, other._next_position, other._seen) == (1, 1, 5)
+    assert (other._version, other._standing.next_position, other._seen) == (1, 1, 5)
     assert other._events == some._events
     other.lines.append(line("b"))
     other.lines[0].quantity = 3
@@ -662,7 +662,7 @@ def test_a_raised_event_is_collected_with_complete_metadata() -> None:
     assert second._metadata.origin_stream == "order-o1"
     assert second.correlation_id == "c1"
     assert some._standing.persisted() == [first, second]
-    assert (some._events, some._version, some._next_position) == ([], 1, 2)
+    assert (some._events, some._version, some._standing.next_position) == ([], 1, 2)
     third = LineAdded(order_id="o1")
     some.raise_(third)
     assert third._metadata.position == 2
@@ -716,7 +716,7 @@ def test_invariants_are_not_checked_again_when_an_aggregate_is_read() -> None:
     stored = b'{"id":"o1","lines":[{"id":"a","book_id":"b","quantity":50,"price":{"cents":-1}}]}'
     some = Order._from_document(stored, 3, 7)
     assert some.lines[0].price.cents == -1
-    assert (some._version, some._next_position) == (3, 7)
+    assert (some._version, some._standing.next_position) == (3, 7)
     assert refused(changed, some, limit=10) == {"_entity": ["at most 10 copies"]}
 
 
