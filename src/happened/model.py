@@ -648,7 +648,8 @@ class Aggregate(Entity):
         self._events[:] = kept["events"]
 
     def __getstate__(self) -> dict[Any, Any]:
-        stored = (list(self._events), self._version, self._next_position)
+        standing = self._standing
+        stored = (list(standing.events), standing.version, standing.next_position)
         return {**super().__getstate__(), "_stored": stored}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
