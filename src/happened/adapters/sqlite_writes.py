@@ -311,8 +311,15 @@ def _names(claims: tuple[str, ...]) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return in_utc.isoformat(timespec="microseconds")
+    """What `isoformat` returns, in less than half its time: most moments share their second."""
+    at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    second = _second(at.year, at.month, at.day, at.hour, at.minute, at.second)
+    return "%s.%06d+00:00" % (second, at.microsecond)  # noqa: UP031 - the fastest way
+
+
+@lru_cache(maxsize=100)
+def _second(*numbers: int) -> str:
+    return "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*numbers)
 
 
 def text_of(data: bytes) -> str | None:
