@@ -11,6 +11,7 @@ __all__ = ["new_id"]
 class _Series:
     """The identifiers of one process: a random start, drawn once, then counted upwards."""
 
+    process: int
     tail: str
     numbers: Iterator[int]
     moment: tuple[int, str]
@@ -22,12 +23,11 @@ class _Series:
         self.tail = f"7{rand_a:03x}-{variant:04x}"
         self.numbers = count((drawn >> 26) & 0x7FFF_FFFF_FFFF)
         self.moment = (-1, "")
+        self.process = os.getpid()
 
 
 _series = _Series()
 _series.start()
-if hasattr(os, "register_at_fork"):  # a forked child must not repeat its parent's identifiers
-    os.register_at_fork(after_in_child=_series.start)
 
 
 def new_id() -> str:
@@ -50,6 +50,10 @@ def new_id() -> str:
         RFC 9562, section 5.7 (layout) and section 6.2, method 1 (a counter, seeded with random
         bits for each process).
     """
+    # A forked child must not repeat its parent's identifiers. It is asked each time: servers that
+    # fork by themselves, such as uWSGI, need not run what is registered with os.register_at_fork.
+    if _series.process != os.getpid():
+        _series.start()
     milliseconds = time.time_ns() // 1_000_000
     moment, prefix = _series.moment
     if milliseconds != moment:

@@ -1,5 +1,6 @@
 """Identifiers: unique, ordered, and laid out as RFC 9562 says."""
 
+import ctypes
 import os
 import threading
 import time
@@ -54,10 +55,11 @@ def test_threads_never_make_the_same_identifier() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads
-def test_a_forked_process_makes_identifiers_of_its_own() -> None:
+@pytest.mark.parametrize("past_python", [False, True])
+def test_a_forked_process_makes_identifiers_of_its_own(past_python: bool) -> None:
     new_id()
     received, sent = os.pipe()
-    child = os.fork()
+    child = ctypes.PyDLL(None).fork() if past_python else os.fork()
     if child == 0:  # pragma: no cover - in the other process
         os.write(sent, "\n".join(new_id() for _ in range(50)).encode())
         os._exit(0)
