@@ -26,6 +26,8 @@ QUIET: Final = 0.005
 BUSY: Final = 0.1
 """Messages are numbered once no news came for so long, and at least so often, in seconds."""
 TURN: Final = 1.0
+LOOK: Final = 0.5
+"""How long the main thread waits in one go at most, in seconds: signals are handled in between."""
 SUBSCRIBE: Final = 60.0
 """How often checkpoints are made that are not there, in seconds: the tables may be new ones."""
 
@@ -137,7 +139,8 @@ class Server:
         self.storage.wake()
         end = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            while thread.is_alive() and (left := end - time.monotonic()) > 0:
+                thread.join(min(left, LOOK))
         ended = not any(thread.is_alive() for thread in self._threads)
         if ended:
             _log.info("stopped")

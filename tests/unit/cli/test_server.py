@@ -33,6 +33,21 @@ def doze(event: OrderPlaced) -> None:
     time.sleep(60)
 """
 
+CALLED = """
+
+import signal
+import threading
+import time
+
+
+@domain.on(OrderPlaced)
+def doze(event: OrderPlaced) -> None:
+    print("dozing", flush=True)
+    time.sleep(2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
 DYING = """
 
 def number():
@@ -153,6 +168,18 @@ def test_a_second_signal_ends_it_at_once(shop: Any, folder: Path, process: Any) 
     server.until("stopping")
     server.signal(signal.SIGTERM)
     assert server.end() == 128 + signal.SIGTERM
+
+
+def test_a_second_signal_ends_it_whichever_thread_it_meets(
+    shop: Any, folder: Path, process: Any
+) -> None:
+    write(folder, CALLED)
+    shop.place("1")
+    server = process("--stop-within", "1000")
+    assert server.printed() == "dozing\n"
+    server.signal(signal.SIGTERM)
+    assert server.end() == 128 + signal.SIGTERM
+    assert "stopping signal=SIGTERM" in "".join(server.log)
 
 
 def test_a_thread_that_ends_ends_the_server(folder: Path, process: Any) -> None:
