@@ -28,6 +28,8 @@ class _Series:
 
 _series = _Series()
 _series.start()
+if hasattr(os, "register_at_fork"):  # a forked child must not repeat its parent's identifiers
+    os.register_at_fork(after_in_child=_series.start)
 
 
 def new_id() -> str:
@@ -50,13 +52,13 @@ def new_id() -> str:
         RFC 9562, section 5.7 (layout) and section 6.2, method 1 (a counter, seeded with random
         bits for each process).
     """
-    # A forked child must not repeat its parent's identifiers. It is asked each time: servers that
-    # fork by themselves, such as uWSGI, need not run what is registered with os.register_at_fork.
-    if _series.process != os.getpid():
-        _series.start()
     milliseconds = time.time_ns() // 1_000_000
     moment, prefix = _series.moment
     if milliseconds != moment:
+        # Servers that fork past Python, such as uWSGI, need not run what is registered above. To
+        # ask for the process takes as long as half of the rest, so it is not asked each time.
+        if _series.process != os.getpid():
+            _series.start()
         text = f"{milliseconds:012x}"
         prefix = f"{text[:8]}-{text[8:]}-{_series.tail}-"
         _series.moment = (milliseconds, prefix)
