@@ -627,14 +627,13 @@ def test_none_is_skipped_where_one_who_remembers_the_highest_row_loses_some(
 def test_an_interrupt_keeps_no_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = PostgresStorage(f"{url}&pool_size=1")
     assert load(storage, "book", "b1") is None
-    original = psycopg.ClientCursor.execute
+    original = psycopg.Connection.wait
 
-    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        if str(query).startswith("BEGIN"):
-            raise KeyboardInterrupt
-        return original(self, query, *given, **options)
+    def wait(self: Any, *given: Any, **options: Any) -> Any:
+        original(self, *given, **options)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(psycopg.ClientCursor, "execute", execute)
+    monkeypatch.setattr(psycopg.Connection, "wait", wait)
     with pytest.raises(KeyboardInterrupt):
         storage.begin().connection  # noqa: B018 - it begins a transaction in the database
     monkeypatch.undo()

@@ -15,16 +15,10 @@ from typing import Any, Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from happened.adapters.postgres_connections import (
-    CREATE,
-    Address,
-    Connection,
-    Connections,
-    Row,
-    statement,
-)
+from happened.adapters.postgres_connections import CREATE, Address, Connections
 from happened.adapters.postgres_news import News
 from happened.adapters.postgres_query import index_expression
+from happened.adapters.postgres_statements import Connection, Row, statement
 from happened.adapters.postgres_tables import MESSAGE, Tables, as_delivery, as_message
 from happened.adapters.postgres_transaction import PostgresTransaction
 from happened.errors import ConfigurationError, StorageError, ValidationError

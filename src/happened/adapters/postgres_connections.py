@@ -6,33 +6,33 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from happened.adapters.postgres_statements import (
+    Connection,
+    Prepared,
+    Row,
+    fetched,
+    run,
+    statement,
+)
 from happened.errors import ConfigurationError, HappenedError, StorageError, ValidationError
 from happened.storage import no_text
 
 __all__ = [
     "Address",
-    "Connection",
     "Connections",
-    "Prepared",
-    "Row",
     "close_with",
-    "fetched",
     "is_lost",
-    "run_plainly",
-    "statement",
 ]
-
-Row = tuple[Any, ...]
-Connection = psycopg.Connection[Row]
 
 _SCHEMA: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PASSWORD: Final = re.compile(r"(?<=//)([^/?@:]*):(?:[^?]*|[^/]*)@")
@@ -119,80 +119,6 @@ def _without_passwords(url: str) -> str:
     if not shown:
         return base
     return f"{base}?{query if shown == options else urlencode(shown, quote_via=quote)}"
-
-
-class Prepared:
-    """A statement that a connection plans once, for `Connections.prepare`.
-
-    The driver prepares statements by itself, but only such as it sends alone; these can be sent
-    together with others, in one way to the server and back.
-
-    Args:
-        name: its name in the connection.
-        sql: what it selects; each ``{}`` stands for a parameter.
-        types: those of its parameters, with commas in between.
-
-    Attributes:
-        definition: what prepares it.
-        execute: what runs it where it was prepared, with the driver's parameters.
-        plain: what runs it elsewhere.
-
-    Example:
-        >>> from happened.adapters.postgres_connections import Prepared
-        >>> Prepared("root", "sqrt({})", "float").execute
-        'EXECUTE root(%s)'
-    """
-
-    def __init__(self, name: str, sql: str, types: str) -> None:
-        each = types.split(", ")
-        given = (f"%s::{type_}" for type_ in each)
-        numbered = (f"${place}" for place in range(1, len(each) + 1))
-        self.name = name
-        self.definition = f"PREPARE {name}({types}) AS SELECT {sql.format(*numbered)}"
-        self.execute = f"EXECUTE {name}({', '.join('%s' for _ in each)})"
-        self.plain = f"SELECT {sql.format(*given)}"
-
-
-def statement(text: str) -> LiteralString:
-    """Return a statement whose variable parts are names that were checked or quoted.
-
-    Args:
-        text: the statement.
-
-    Example:
-        >>> from happened.adapters.postgres_connections import statement
-        >>> statement("SELECT 1")
-        'SELECT 1'
-    """
-    return cast("LiteralString", text)  # type: ignore[redundant-cast]
-
-
-def run_plainly(connection: Connection, sql: str, parameters: Sequence[Any] | None = None) -> None:
-    """Run statements past the driver's own memory of what is prepared.
-
-    After a ``ROLLBACK`` of which it knows, it lets the server forget all that is prepared.
-
-    Args:
-        connection: where.
-        sql: the statements.
-        parameters: their parameters.
-
-    Raises:
-        psycopg.Error: the server refuses it, or cannot be reached.
-    """
-    psycopg.ClientCursor(connection).execute(statement(sql), parameters)
-
-
-def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
-    """Return what a statement found, or nothing if it was none that finds something.
-
-    The driver's ``description`` tells that, too, but makes an object of each column first.
-
-    Args:
-        cursor: what executed the statement.
-    """
-    result = cursor.pgresult
-    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 def is_lost(error: psycopg.Error) -> bool:
@@ -363,6 +289,37 @@ class Connections:
         if prepared.name not in known:
             connection.execute(statement(prepared.definition))
             known.add(prepared.name)
+
+    def note(self, connection: Connection, error: Exception) -> None:
+        """Prepare all anew if a statement was not there: somebody let the server forget it.
+
+        The driver itself does so, after a ``ROLLBACK`` that a handler sent through it.
+
+        Args:
+            connection: what `take` returned.
+            error: what running a prepared statement raised.
+        """
+        if isinstance(error, InvalidSqlStatementName):
+            self._prepared.pop(connection, None)
+
+    def call(self, connection: Connection, prepared: Prepared, parameters: Sequence[Any]) -> None:
+        """Run a prepared statement by itself, outside of a transaction.
+
+        Args:
+            connection: what `take` returned.
+            prepared: the statement.
+            parameters: its parameters.
+
+        Raises:
+            psycopg.Error: the server refuses it, or cannot be reached.
+            UnicodeEncodeError: a text has half of a surrogate pair.
+        """
+        self.prepare(connection, prepared)
+        try:
+            run(connection, prepared.call(connection, parameters))
+        except InvalidSqlStatementName as error:
+            self.note(connection, error)
+            connection.execute(statement(prepared.plain), parameters)
 
     def drop_idle(self) -> None:
         """Close all connections that nobody uses: the server has ended one of them."""

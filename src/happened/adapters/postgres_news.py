@@ -8,13 +8,8 @@ from typing import Final
 
 import psycopg
 
-from happened.adapters.postgres_connections import (
-    Connection,
-    Connections,
-    close_with,
-    is_lost,
-    statement,
-)
+from happened.adapters.postgres_connections import Connections, close_with, is_lost
+from happened.adapters.postgres_statements import Connection, statement
 from happened.errors import StorageError
 
 __all__ = ["News"]

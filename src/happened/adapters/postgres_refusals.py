@@ -8,7 +8,7 @@ import json
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from happened.adapters.postgres_connections import Connection, statement
+from happened.adapters.postgres_statements import Connection, statement
 from happened.adapters.postgres_tables import Tables
 from happened.errors import ConcurrencyError, HappenedError, ValidationError
 from happened.streams import stream as stream_name

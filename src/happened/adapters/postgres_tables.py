@@ -8,7 +8,7 @@ from zlib import crc32
 
 import psycopg
 
-from happened.adapters.postgres_connections import Prepared, Row
+from happened.adapters.postgres_statements import Prepared, Row
 from happened.adapters.postgres_writes import ROW_TYPES, Parts
 from happened.errors import ConcurrencyError, HappenedError, ValidationError
 from happened.immutable import freeze
@@ -83,7 +83,11 @@ class Tables:
             "text, text[], timestamptz, timestamptz, integer, smallint",
         )
         self._commits: dict[tuple[bool, ...], Prepared] = {}
-        self.numbering = f"SELECT {self.schema}.number_messages(%s, false), pg_notify(%s, %s)"
+        self.numbering = Prepared(
+            "happened_number",
+            f"{self.schema}.number_messages({{}}, false), pg_notify({{}}, {{}})",
+            "integer, text, text",
+        )
 
     def commit_of(self, row: Parts) -> tuple[Prepared, list[Any]]:
         """Return the statement that commits a row of each, and its parameters.

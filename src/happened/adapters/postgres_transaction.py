@@ -13,19 +13,18 @@ import psycopg
 from psycopg.errors import InvalidSqlStatementName
 from psycopg.rows import tuple_row
 
-from happened.adapters.postgres_connections import (
-    Connection,
-    Connections,
-    Prepared,
-    Row,
-    fetched,
-    is_lost,
-    run_plainly,
-    statement,
-)
+from happened.adapters.postgres_connections import Connections, is_lost
 from happened.adapters.postgres_news import News
 from happened.adapters.postgres_query import selection
 from happened.adapters.postgres_refusals import refusal, unusable
+from happened.adapters.postgres_statements import (
+    Connection,
+    Prepared,
+    Row,
+    fetched,
+    run,
+    statement,
+)
 from happened.adapters.postgres_tables import MESSAGE, Tables, as_claim, as_message
 from happened.adapters.postgres_writes import Parts, as_json, as_row
 from happened.errors import HappenedError, StorageError
@@ -123,21 +122,19 @@ class PostgresTransaction(Writes):
     def _begin_with(
         self,
         sql: str,
-        parameters: Any = None,
-        *,
         prepared: Prepared | None = None,
+        parameters: Sequence[Any] = (),
+        *,
         again: bool = False,
     ) -> list[Row]:
-        """Begin a transaction with some statements; return what the last of them found."""
+        """Begin a transaction with some statements, and a prepared one; return what it found."""
         connection = self._connections.take(looked_at=False)
         try:
+            statements = sql.encode()
             if prepared is not None:
                 self._connections.prepare(connection, prepared)
-            cursor = psycopg.ClientCursor(connection, row_factory=tuple_row)
-            cursor.execute(statement(sql), parameters)
-            while cursor.nextset():
-                pass
-            rows = fetched(cursor)
+                statements += b"; " + prepared.call(connection, parameters)
+            rows = run(connection, statements)
         except BaseException as error:
             self._connections.give(connection)
             if not isinstance(error, psycopg.Error):
@@ -145,7 +142,7 @@ class PostgresTransaction(Writes):
             if again or not (is_lost(error) or isinstance(error, InvalidSqlStatementName)):
                 raise self._connections.explain(error) from error
             self._connections.drop_idle()
-            return self._begin_with(sql, parameters, prepared=prepared, again=True)
+            return self._begin_with(sql, prepared, parameters, again=True)
         self._connection = connection
         return rows
 
@@ -238,8 +235,7 @@ class PostgresTransaction(Writes):
         while True:
             given = (subscription, wanted, now, pending_by, limit, hint)
             if self._connection is None:
-                sql = f"BEGIN; {claiming.execute}"
-                rows = self._begin_with(sql, given, prepared=claiming)
+                rows = self._begin_with("BEGIN", claiming, given)
             else:
                 rows = self._run(claiming.plain, given)
             hint = None
@@ -403,7 +399,8 @@ class PostgresTransaction(Writes):
         row = as_row(self, self._claimed)
         try:
             if row is None or not self._row_is_committed(connection, row):
-                run_plainly(connection, f"{self._commit_writes}; COMMIT", (self._as_json,))
+                cursor = psycopg.ClientCursor(connection)
+                cursor.execute(statement(f"{self._commit_writes}; COMMIT"), (self._as_json,))
         except psycopg.Error as error:
             raise self._refusal(error, UNKNOWN) from error
         self._note_written()
@@ -416,11 +413,12 @@ class PostgresTransaction(Writes):
         committing, given = self._tables.commit_of(row)
         try:
             self._connections.prepare(connection, committing)
-            run_plainly(connection, f"{committing.execute}; COMMIT", given)
+            run(connection, committing.call(connection, given) + b"; COMMIT")
         except (psycopg.Error, UnicodeEncodeError) as error:
             if isinstance(error, psycopg.Error) and is_lost(error):
                 raise
-            run_plainly(connection, "ROLLBACK; BEGIN")
+            self._connections.note(connection, error)
+            run(connection, b"ROLLBACK; BEGIN")
             return False
         return True
 
@@ -450,8 +448,7 @@ class PostgresTransaction(Writes):
         """Write a document, a message and a settled delivery; whether nothing stood in the way."""
         connection = self._connections.take()
         try:
-            committing, given = self._tables.commit_of(row)
-            connection.execute(statement(committing.plain), given)
+            self._connections.call(connection, *self._tables.commit_of(row))
             self._note_written()
             at("commit: done")
             self._tell(connection)
@@ -475,7 +472,7 @@ class PostgresTransaction(Writes):
         if self._news is not None:
             try:
                 given = (NUMBERED, self._tables.channel, self._news)
-                connection.execute(statement(self._tables.numbering), given)
+                self._connections.call(connection, self._tables.numbering, given)
             except psycopg.Error as error:
                 _log.warning("the commit was made, but nobody was told: %s", error)
 
@@ -489,7 +486,7 @@ class PostgresTransaction(Writes):
                 self._run(f"ROLLBACK TO SAVEPOINT {mark}")
         elif self._connection is not None:
             try:
-                run_plainly(self._connection, "ROLLBACK")
+                run(self._connection, b"ROLLBACK")
             except psycopg.Error:
                 self._connection.close()  # which rolls back, too
             self._leave()

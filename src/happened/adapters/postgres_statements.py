@@ -1,0 +1,139 @@
+"""Layer 6. Statements for PostgreSQL, and the short way to the server for those that run most."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString, cast
+
+import psycopg
+from psycopg import generators
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import Escaping, ExecStatus
+
+__all__ = ["Connection", "Prepared", "Row", "fetched", "run", "statement"]
+
+Row = tuple[Any, ...]
+Connection = psycopg.Connection[Row]
+
+_FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
+
+
+def statement(text: str) -> LiteralString:
+    """Return a statement whose variable parts are names that were checked or quoted.
+
+    Args:
+        text: the statement.
+
+    Example:
+        >>> from happened.adapters.postgres_statements import statement
+        >>> statement("SELECT 1")
+        'SELECT 1'
+    """
+    return cast("LiteralString", text)  # type: ignore[redundant-cast]
+
+
+def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
+    """Return what a statement found, or nothing if it was none that finds something.
+
+    The driver's ``description`` tells that, too, but makes an object of each column first.
+
+    Args:
+        cursor: what executed the statement.
+    """
+    result = cursor.pgresult
+    return cursor.fetchall() if result is not None and result.nfields else []
+
+
+def run(connection: Connection, sql: bytes) -> list[Row]:
+    """Run statements, one or several, in one way to the server and back.
+
+    It uses the driver below its cursors. They take as long as the server does for what is small,
+    and have a memory of what is prepared: after a ``ROLLBACK`` of which they know, they let the
+    server forget it.
+
+    Args:
+        connection: where.
+        sql: the statements, with all that varies written out; see `Prepared.call`.
+
+    Returns:
+        What the last of them found.
+
+    Raises:
+        psycopg.Error: the server refuses one, or cannot be reached; those behind it were not run.
+    """
+    server = connection.pgconn
+    with connection.lock:
+        server.send_query(sql)
+        result = connection.wait(generators.execute(server))[-1]
+    if result.status in _FAILED:
+        raise error_from_result(result, connection.info.encoding)
+    if not result.nfields:
+        return []
+    reader = Transformer(connection)
+    reader.set_pgresult(result)
+    return reader.load_rows(0, result.ntuples, tuple)
+
+
+class Prepared:
+    """A statement that a connection plans once, for `Connections.prepare`.
+
+    The driver prepares statements by itself, but only such as it sends alone; these can be sent
+    together with others, in one way to the server and back.
+
+    Args:
+        name: its name in the connection.
+        sql: what it selects; each ``{}`` stands for a parameter.
+        types: those of its parameters, with commas in between.
+
+    Attributes:
+        name: see above.
+        definition: what prepares it.
+        plain: what runs it where it was not prepared, with the driver's parameters.
+
+    Example:
+        >>> from happened.adapters.postgres_statements import Prepared
+        >>> Prepared("root", "sqrt({})", "float").definition
+        'PREPARE root(float) AS SELECT sqrt($1)'
+    """
+
+    def __init__(self, name: str, sql: str, types: str) -> None:
+        each = types.split(", ")
+        given = (f"%s::{type_}" for type_ in each)
+        numbered = (f"${place}" for place in range(1, len(each) + 1))
+        self.name = name
+        self.definition = f"PREPARE {name}({types}) AS SELECT {sql.format(*numbered)}"
+        self.plain = f"SELECT {sql.format(*given)}"
+
+    def call(self, connection: Connection, parameters: Sequence[Any]) -> bytes:
+        """Return what runs it where it was prepared, for `run`.
+
+        Args:
+            connection: where it will run: what a text has to look like depends on that.
+            parameters: texts, numbers, moments, lists of texts, and ``None``.
+
+        Raises:
+            psycopg.DataError: a text has a NUL character.
+            UnicodeEncodeError: a text has half of a surrogate pair.
+        """
+        escape = Escaping(connection.pgconn).escape_literal
+        encoding = connection.info.encoding
+        literals: list[bytes] = []
+        for each in parameters:
+            if each is None:
+                literals.append(b"NULL")
+            elif isinstance(each, int):
+                literals.append(b"%d" % each)
+            else:
+                text = (each if isinstance(each, str) else _as_text(each)).encode(encoding)
+                if b"\0" in text:  # behind which the library for C would see nothing
+                    raise psycopg.DataError("a text has a NUL character")
+                literals.append(escape(text))
+        return b"EXECUTE %b(%b)" % (self.name.encode(), b", ".join(literals))
+
+
+def _as_text(value: datetime | Sequence[str]) -> str:
+    """A moment or an array as PostgreSQL reads it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    quoted = (each.replace("\\", r"\\").replace('"', r"\"") for each in value)
+    return "{" + ",".join(f'"{each}"' for each in quoted) + "}"

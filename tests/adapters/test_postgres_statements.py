@@ -1,0 +1,159 @@
+"""Statements for PostgreSQL that go past the driver's cursors: what they say, what ends them."""
+
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from happened.adapters.postgres import PostgresStorage
+from happened.adapters.postgres_statements import Prepared, run
+from happened.testing.storage_contract.actions import append, document, load, message, save
+from tests.storages import discard, postgres
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    url = postgres(tmp_path)
+    yield url
+    discard(url)
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[psycopg.Connection[Any]]:
+    address = url.partition("?")[0]
+    with psycopg.connect(address, autocommit=True, client_encoding="utf8") as opened:
+        yield opened
+
+
+VALUES = [
+    ("text", "plain"),
+    ("text", ""),
+    ("text", "it's \\ and \\' and $1 and %s and {} and \"; --"),
+    ("text", "Заметки ☕ 𐍈"),
+    ("text", None),
+    ("json", '{"a": "\\u0041\\\\"}'),
+    ("bigint", 2**63 - 1),
+    ("bigint", -(2**63)),
+    ("text[]", []),
+    ("text[]", ["one"]),
+    ("text[]", ['a "b"', "c\\d", "e,f", "{g}", "", "NULL", "it's", " ☕ "]),
+    ("timestamptz", datetime(2026, 12, 24, 1, 2, 3, 456789, UTC)),
+    ("timestamptz", datetime(1, 1, 2, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize("conforming", ["on", "off"])
+@pytest.mark.parametrize("kind, value", VALUES)
+def test_what_is_given_to_a_prepared_statement_arrives(
+    connection: psycopg.Connection[Any], kind: str, value: Any, conforming: str
+) -> None:
+    connection.execute(f"SET standard_conforming_strings = {conforming}")
+    echo = Prepared("echo", "{}::text, {}", f"{kind}, {kind}")
+    connection.execute(echo.definition)
+    ((text, given),) = run(connection, b"BEGIN; " + echo.call(connection, (value, value)))
+    found = psycopg.Cursor(connection).execute(f"SELECT %s::{kind}::text", (value,)).fetchone()
+    assert found == (text,)
+    assert given == (value if kind != "json" else {"a": "A\\"})
+
+
+def test_a_text_that_cannot_be_sent_is_refused_and_not_cut(
+    connection: psycopg.Connection[Any],
+) -> None:
+    echo = Prepared("echo", "{}", "text")
+    for text in ("a\0b", "\0"):
+        with pytest.raises(psycopg.DataError, match="NUL"):
+            echo.call(connection, (text,))
+    with pytest.raises(UnicodeEncodeError):
+        echo.call(connection, ("\ud800",))
+
+
+def test_another_encoding_of_the_connection_is_heeded(
+    connection: psycopg.Connection[Any],
+) -> None:
+    echo = Prepared("echo", "{}, length({})", "text, text")
+    connection.execute(echo.definition)
+    connection.execute("SET client_encoding = 'LATIN1'")
+    assert run(connection, echo.call(connection, ("é", "é"))) == [("é", 1)]
+    with pytest.raises(UnicodeEncodeError):
+        echo.call(connection, ("☕", "☕"))
+
+
+def test_what_is_refused_is_raised_and_nothing_behind_it_is_run(
+    connection: psycopg.Connection[Any],
+) -> None:
+    connection.execute("CREATE TEMPORARY TABLE taken (id integer PRIMARY KEY)")
+    with pytest.raises(psycopg.errors.UniqueViolation) as refused:
+        run(connection, b"INSERT INTO taken VALUES (1), (1); INSERT INTO taken VALUES (2)")
+    assert refused.value.diag.constraint_name == "taken_pkey"
+    assert run(connection, b"SELECT id FROM taken") == []
+
+
+def test_a_connection_that_ended_is_an_error_of_its_own(
+    connection: psycopg.Connection[Any],
+) -> None:
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        run(connection, b"SELECT pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(psycopg.OperationalError):
+        run(connection, b"SELECT 1")
+
+
+@pytest.fixture
+def storage(url: str) -> Iterator[PostgresStorage]:
+    """A storage with one connection, so that it is known which one is used."""
+    opened = PostgresStorage(f"{url}&pool_size=1")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("claims", [False, True])
+def test_a_commit_prepares_again_what_was_forgotten(
+    storage: PostgresStorage, claims: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage.subscribe("Stock")
+    for number in range(3):
+        transaction = storage.begin()
+        if claims:
+            append(storage, message("book-b0", number))
+            assert transaction.claim("Stock", None, message("x-1", 0).metadata.timestamp)
+        connection = transaction._connection if claims else storage._connections._idle[0]
+        assert connection is not None
+        run(connection, b"DEALLOCATE ALL")
+        transaction.append([message("book-b1", number)])
+        transaction.commit()
+    assert len(storage.read("book-b1")) == 3
+    assert storage.unnumbered().messages == 0
+    assert not caplog.records  # everybody was told
+
+
+def test_who_is_interrupted_while_a_commit_waits_does_not_wait_on(
+    storage: PostgresStorage, url: str
+) -> None:
+    other = PostgresStorage(url)
+    save(storage, "book", document("b1"))
+    holder = other.begin()
+    holder.save("book", document("b1", version=2), expected=1)
+    holder.flush()
+    transaction = storage.begin()
+    transaction.save("book", document("b1", version=3), expected=1)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            transaction.commit()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert storage._connections._taken == 0
+    holder.commit()
+    found = load(storage, "book", "b1")
+    assert found is not None
+    assert found.version == 2
+    other.close()
