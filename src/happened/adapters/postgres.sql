@@ -594,6 +594,35 @@ BEGIN
     END IF;
 END $$;
 
+-- Take the partition that news came from, if it is nobody else's, something is unread there and
+-- nothing waits; read what is next. That is what a server does most of the time, when it has
+-- nothing to catch up with, and it takes less time than claim_partition, which finds the rest.
+CREATE FUNCTION happened.claim_news(
+    wanted text, category text, partition smallint, at_most integer
+) RETURNS TABLE ("position" bigint, message happened.messages) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT c.position INTO position FROM happened.checkpoints c
+    WHERE c.subscription = wanted AND c.partition = claim_news.partition AND EXISTS (
+        SELECT FROM happened.messages m
+        WHERE m.category = claim_news.category AND m.partition = claim_news.partition
+            AND m.global_position >= c.position
+    )
+    FOR UPDATE OF c SKIP LOCKED;
+    -- New statements, which see what others did until they let go of the partition.
+    IF FOUND AND NOT EXISTS (
+        SELECT FROM happened.deliveries d
+        WHERE d.subscription = wanted AND d.partition = claim_news.partition
+    ) THEN
+        RETURN QUERY
+        SELECT claim_news.position, m FROM happened.messages m
+        WHERE m.category = claim_news.category AND m.partition = claim_news.partition
+            AND m.global_position >= claim_news.position
+        ORDER BY m.global_position LIMIT at_most;
+    END IF;
+END $$;
+
 -- How many messages a subscription has not read, and when the oldest of them was made. The ends of
 -- the categories say where there are any: it costs what is left, and not what lies there.
 CREATE FUNCTION happened.backlog(

@@ -275,6 +275,40 @@ class Connections:
         if connection is not None:
             connection.close()
 
+    def begin(
+        self, sql: str, prepared: Prepared | None = None, parameters: Sequence[Any] = ()
+    ) -> tuple[Connection, list[Row]]:
+        """Begin a transaction; once more, on a new connection, if the first one turns out lost.
+
+        Args:
+            sql: what begins it.
+            prepared: a statement to run in it at once.
+            parameters: its parameters.
+
+        Returns:
+            The connection, and what was found.
+
+        Raises:
+            StorageError: the server cannot be reached, or refuses it.
+        """
+        repeated = False
+        while True:
+            connection = self.take(looked_at=False)
+            try:
+                statements = sql.encode()
+                if prepared is not None:
+                    self.prepare(connection, prepared)
+                    statements += b"; " + prepared.call(connection, parameters)
+                return connection, run(connection, statements)
+            except BaseException as error:
+                self.give(connection)
+                if not isinstance(error, psycopg.Error):
+                    raise
+                if repeated or not (is_lost(error) or isinstance(error, InvalidSqlStatementName)):
+                    raise self.explain(error) from error
+                repeated = True
+                self.drop_idle()
+
     def prepare(self, connection: Connection, prepared: Prepared) -> None:
         """Have a connection know a statement.
 

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Sequence
 from selectors import EVENT_READ, DefaultSelector
 from typing import Final
 
@@ -11,11 +12,29 @@ import psycopg
 from happened.adapters.postgres_connections import Connections, close_with, is_lost
 from happened.adapters.postgres_statements import Connection, statement
 from happened.errors import StorageError
+from happened.streams import PARTITIONS, category, partition
 
-__all__ = ["News"]
+__all__ = ["News", "told"]
 
 _SLICE: Final = 0.1  # how soon a wait notices a wake, in seconds
 _RECONNECT: Final = (0.1, 5.0)  # the first and the longest pause between attempts, in seconds
+_PLACES: Final = frozenset(map(str, range(PARTITIONS)))
+_LONGEST: Final = 1000  # what is told may have 8,000 bytes, and a character up to four
+
+
+def told(stream: str) -> str:
+    """Return what is told of a message: its partition and its category, or nothing of a long one.
+
+    Args:
+        stream: the stream that it was written to.
+
+    Example:
+        >>> from happened.adapters.postgres_news import told
+        >>> told("order-o1")
+        '11 order'
+    """
+    name = category(stream)
+    return f"{partition(stream)} {name}" if len(name) < _LONGEST else ""
 
 
 class News:
@@ -42,7 +61,7 @@ class News:
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._wakes = 0
-        self._place: int | None = None
+        self._place: tuple[int, str] | None = None
         self._told: dict[str, int] = {}
         self._listening = False
         self._listeners: list[Connection] = []  # one, while somebody waits
@@ -100,8 +119,8 @@ class News:
                 selector.select(timeout)
             heard = list(listener.notifies(timeout=0, stop_after=1))
             if heard:
-                place = heard[-1].payload
-                self._place = int(place) if place.isdecimal() else None
+                place, _, name = heard[-1].payload.partition(" ")
+                self._place = (int(place), name) if place in _PLACES else None
             return bool(heard)
         except psycopg.Error as error:
             if not is_lost(error):
@@ -117,16 +136,18 @@ class News:
         while self._listeners:
             self._listeners.pop().close()
 
-    def hint(self, subscription: str) -> int | None:
+    def hint(self, subscription: str, categories: Sequence[str] | None) -> int | None:
         """Return the partition of the last commit that was told of, once for each subscription.
 
         Args:
             subscription: the name of the subscription that looks there.
+            categories: what it reads; nothing is returned if the news was of another one.
         """
         if self._place is None or self._told.get(subscription) == self._wakes:
             return None
         self._told[subscription] = self._wakes
-        return self._place
+        place, name = self._place
+        return place if categories is None or name in categories else None
 
     def wake(self) -> None:
         """Let all that wait in this process go on."""

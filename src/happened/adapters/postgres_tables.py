@@ -62,6 +62,7 @@ class Tables:
         merged: the messages of a category from a position on, so many of them at most, three
             parameters for each of its partitions.
         claiming: the statement that claims a partition.
+        claiming_news: the one that claims the partition that news came from.
         numbering: the statement that numbers messages after a commit, and tells of it.
 
     Example:
@@ -81,6 +82,12 @@ class Tables:
             f" FROM {self.schema}.claim_partition({{}}, {{}}, {{}}, {{}}, {{}}, {{}}) c,"
             " LATERAL (SELECT (c.message).*) m",
             "text, text[], timestamptz, timestamptz, integer, smallint",
+        )
+        self.claiming_news = Prepared(
+            "happened_claim_news",
+            f"c.position, {MESSAGE} FROM {self.schema}.claim_news({{}}, {{}}, {{}}, {{}}) c,"
+            " LATERAL (SELECT (c.message).*) m",
+            "text, text, smallint, integer",
         )
         self._commits: dict[tuple[bool, ...], Prepared] = {}
         self.numbering = Prepared(

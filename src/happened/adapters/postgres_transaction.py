@@ -10,16 +10,14 @@ from itertools import count
 from typing import Any, Final
 
 import psycopg
-from psycopg.errors import InvalidSqlStatementName
 from psycopg.rows import tuple_row
 
 from happened.adapters.postgres_connections import Connections, is_lost
-from happened.adapters.postgres_news import News
+from happened.adapters.postgres_news import News, told
 from happened.adapters.postgres_query import selection
 from happened.adapters.postgres_refusals import refusal, unusable
 from happened.adapters.postgres_statements import (
     Connection,
-    Prepared,
     Row,
     fetched,
     run,
@@ -31,7 +29,6 @@ from happened.errors import HappenedError, StorageError
 from happened.faults import at
 from happened.query import Criteria, Page
 from happened.storage import Checkpoint, Claim, Document, StoredMessage, no_text
-from happened.streams import partition
 from happened.writes import Writes
 
 __all__ = ["PostgresTransaction"]
@@ -115,36 +112,9 @@ class PostgresTransaction(Writes):
     def _begin(self, *settings: str) -> None:
         """Begin a transaction in the database, if there is none, with settings of its own."""
         if self._connection is None:
-            self._begin_with("; ".join(["BEGIN", *settings]))
+            self._connection, _ = self._connections.begin("; ".join(["BEGIN", *settings]))
         elif settings and not self._joined:
             self._run("; ".join(settings))
-
-    def _begin_with(
-        self,
-        sql: str,
-        prepared: Prepared | None = None,
-        parameters: Sequence[Any] = (),
-        *,
-        again: bool = False,
-    ) -> list[Row]:
-        """Begin a transaction with some statements, and a prepared one; return what it found."""
-        connection = self._connections.take(looked_at=False)
-        try:
-            statements = sql.encode()
-            if prepared is not None:
-                self._connections.prepare(connection, prepared)
-                statements += b"; " + prepared.call(connection, parameters)
-            rows = run(connection, statements)
-        except BaseException as error:
-            self._connections.give(connection)
-            if not isinstance(error, psycopg.Error):
-                raise
-            if again or not (is_lost(error) or isinstance(error, InvalidSqlStatementName)):
-                raise self._connections.explain(error) from error
-            self._connections.drop_idle()
-            return self._begin_with(sql, prepared, parameters, again=True)
-        self._connection = connection
-        return rows
 
     def _run(self, sql: str, parameters: Any = None) -> list[Row]:
         """Run a statement in the transaction that has begun in the database."""
@@ -228,14 +198,18 @@ class PostgresTransaction(Writes):
         limit: int = 0,
     ) -> Claim | None:
         """See `Transaction`."""
+        hint = self._listener.hint(subscription, categories)
+        if hint is not None and limit and self._connection is None:
+            claim = self._claim_news(subscription, categories or (), hint, limit)
+            if claim is not None:
+                return claim
         pending_by = now - timedelta(seconds=grace)
         wanted = None if categories is None else list(categories)
         claiming = self._tables.claiming
-        hint = self._listener.hint(subscription)
         while True:
             given = (subscription, wanted, now, pending_by, limit, hint)
             if self._connection is None:
-                rows = self._begin_with("BEGIN", claiming, given)
+                self._connection, rows = self._connections.begin("BEGIN", claiming, given)
             else:
                 rows = self._run(claiming.plain, given)
             hint = None
@@ -247,6 +221,21 @@ class PostgresTransaction(Writes):
             if claim is not None:
                 self._claimed[subscription, claim.checkpoint.partition] = claim.checkpoint
                 return claim
+
+    def _claim_news(
+        self, subscription: str, categories: Sequence[str], hint: int, limit: int
+    ) -> Claim | None:
+        """Claim the partition that news came from, if it can be done in the short way."""
+        if len(categories) != 1:
+            return None
+        given = (subscription, categories[0], hint, limit)
+        news = self._tables.claiming_news
+        self._connection, rows = self._connections.begin("BEGIN", news, given)
+        if not rows:
+            return None
+        checkpoint = Checkpoint(subscription, hint, rows[0][0])
+        self._claimed[subscription, hint] = checkpoint
+        return Claim(checkpoint, [], frozenset(), [as_message(row[1:]) for row in rows])
 
     def read_partition(
         self, claim: Claim, categories: Sequence[str] | None, limit: int
@@ -349,7 +338,7 @@ class PostgresTransaction(Writes):
         for metadata, _, claims in self.messages:
             if not claims:
                 known = self._news is None and len(self.messages) == 1
-                self._news = str(partition(metadata.stream or "")) if known else ""
+                self._news = told(metadata.stream or "") if known else ""
         for key, (document, expected) in self.documents.items():
             if document is not None and not expected:
                 self._added.add(key)
