@@ -111,15 +111,14 @@ class News:
                 self._listeners[0].execute(statement(f'LISTEN "{self._channel}"'))
                 self._pause = _RECONNECT[0]
                 return True
-            listener = self._listeners[0]
-            with (
-                DefaultSelector() as selector
-            ):  # the driver's own wait spins in its last part of 1 ms
-                selector.register(listener.fileno(), EVENT_READ)
+            listener = self._listeners[0].pgconn
+            with DefaultSelector() as selector:  # the driver's own wait spins in its last 1 ms
+                selector.register(listener.socket, EVENT_READ)
                 selector.select(timeout)
-            heard = list(listener.notifies(timeout=0, stop_after=1))
+            listener.consume_input()
+            heard = [notify.extra.decode() for notify in iter(listener.notifies, None)]
             if heard:
-                place, _, name = heard[-1].payload.partition(" ")
+                place, _, name = heard[-1].partition(" ")
                 self._place = (int(place), name) if place in _PLACES else None
             return bool(heard)
         except psycopg.Error as error:
