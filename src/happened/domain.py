@@ -860,6 +860,7 @@ class Domain:
         Raises:
             MessageError: a message is of no registered type, or does not fit its type.
             StorageError: the storage cannot be reached.
+            ValidationError: `start` or `limit` is no whole number, or less than 0.
 
         Example:
             >>> from happened import Domain
@@ -884,6 +885,7 @@ class Domain:
         Raises:
             MessageError: a message is of no registered type, or does not fit its type.
             StorageError: the storage cannot be reached.
+            ValidationError: `start` or `limit` is no whole number, or less than 0.
 
         Example:
             >>> from happened import Domain

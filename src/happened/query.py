@@ -18,7 +18,17 @@ from happened.elements import nearest
 from happened.errors import ValidationError
 from happened.model import Aggregate
 
-__all__ = ["Criteria", "Filter", "Page", "Query", "Sort", "ValueKind", "ranked"]
+__all__ = [
+    "Criteria",
+    "Filter",
+    "Page",
+    "Query",
+    "Sort",
+    "ValueKind",
+    "not_negative",
+    "ranked",
+    "span",
+]
 
 _A = TypeVar("_A", bound=Aggregate)
 _T_co = TypeVar("_T_co", covariant=True)
@@ -166,6 +176,51 @@ class Page(Generic[_T_co]):
         return len(self.items)
 
 
+def not_negative(name: str, number: int, title: str = "query") -> int:
+    """Return a number that says where to begin or how many to return.
+
+    Args:
+        name: that of the argument.
+        number: what was given for it.
+        title: what it was given to.
+
+    Returns:
+        The number, or 2 to the power of 62: no database has as many rows, and not all of them take
+        a greater number.
+
+    Raises:
+        ValidationError: it is no whole number, or less than 0.
+
+    Example:
+        >>> from happened.query import not_negative
+        >>> not_negative("limit", 10)
+        10
+    """
+    if type(number) is not int or number < 0:
+        text = f"it must be a whole number, at least 0 (found {number!r})"
+        raise ValidationError({name: [text]}, title)
+    return min(number, 2**62)
+
+
+def span(start: int, limit: int, title: str) -> tuple[int, int]:
+    """Return from where on to read, and how many; see `not_negative`.
+
+    Args:
+        start: the first position.
+        limit: how many to return at most.
+        title: what they were given to.
+
+    Raises:
+        ValidationError: one is no whole number, or less than 0.
+
+    Example:
+        >>> from happened.query import span
+        >>> span(0, 1000, "read_stream")
+        (0, 1000)
+    """
+    return not_negative("start", start, title), not_negative("limit", limit, title)
+
+
 class Query(Generic[_A]):
     """A query that is built step by step; each step returns a new one, and none runs it.
 
@@ -242,7 +297,7 @@ class Query(Generic[_A]):
         Raises:
             ValidationError: it is no whole number, or negative.
         """
-        return self._with(offset=_not_negative("offset", count))
+        return self._with(offset=not_negative("offset", count))
 
     def limit(self, count: int) -> "Query[_A]":
         """Return no more than so many.
@@ -253,7 +308,7 @@ class Query(Generic[_A]):
         Raises:
             ValidationError: it is no whole number, or negative.
         """
-        return self._with(limit=_not_negative("limit", count))
+        return self._with(limit=not_negative("limit", count))
 
     def all(self) -> Page[_A]:
         """Run the query.
@@ -411,13 +466,6 @@ def _check_decimal(value: Decimal) -> None:
         storable_number(value)
     except ValueError as error:
         raise OverflowError(error) from None
-
-
-def _not_negative(name: str, count: int) -> int:
-    if type(count) is not int or count < 0:
-        text = f"it must be a whole number, at least 0 (found {count!r})"
-        raise ValidationError({name: [text]}, "query")
-    return count
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:

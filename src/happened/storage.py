@@ -566,6 +566,7 @@ class Storage(Protocol):
 
         Raises:
             StorageError: the storage cannot be reached.
+            ValidationError: a number is no whole number, or less than 0.
         """
 
     def read_category(
@@ -582,6 +583,7 @@ class Storage(Protocol):
 
         Raises:
             StorageError: the storage cannot be reached.
+            ValidationError: a number is no whole number, or less than 0.
         """
 
     def find_message(self, stream: str, position: int) -> StoredMessage | None:
@@ -620,6 +622,7 @@ class Storage(Protocol):
 
         Raises:
             StorageError: the storage cannot be reached.
+            ValidationError: a number is no whole number, or less than 0.
         """
 
     def number(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from happened.adapters.memory_table import MemoryTable, parsed
 from happened.errors import ConcurrencyError, ConfigurationError, StorageError, ValidationError
-from happened.query import Criteria, Page, ranked
+from happened.query import Criteria, Page, not_negative, ranked, span
 from happened.storage import (
     Backlog,
     Checkpoint,
@@ -100,6 +100,7 @@ class MemoryStorage:
 
     def read(self, stream: str, start: int = 0, limit: int = 1000) -> list[StoredMessage]:
         """See `Storage`."""
+        start, limit = span(start, limit, "read")
         with self._lock:
             places = self._streams.get(stream, [])
             return [self._numbered(place) for place in places[start : start + limit]]
@@ -108,6 +109,7 @@ class MemoryStorage:
         self, category: str | None, start: int = 0, limit: int = 1000
     ) -> list[StoredMessage]:
         """See `Storage`."""
+        start, limit = span(start, limit, "read_category")
         with self._lock:
             if category is None:
                 end = min(start + limit, len(self._messages))
@@ -133,6 +135,7 @@ class MemoryStorage:
         self, category: str | None = None, after: str = "", limit: int = 1000
     ) -> list[StreamSummary]:
         """See `Storage`."""
+        limit = not_negative("limit", limit, "streams")
         with self._lock:
             names = sorted(
                 name

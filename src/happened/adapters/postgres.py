@@ -23,6 +23,7 @@ from happened.adapters.postgres_tables import MESSAGE, Tables, as_delivery, as_m
 from happened.adapters.postgres_transaction import PostgresTransaction
 from happened.errors import ConfigurationError, StorageError, ValidationError
 from happened.faults import at
+from happened.query import not_negative, span
 from happened.storage import (
     Backlog,
     Checkpoint,
@@ -285,6 +286,7 @@ class PostgresStorage:
 
     def read(self, stream: str, start: int = 0, limit: int = 1000) -> list[StoredMessage]:
         """See `Storage`."""
+        start, limit = span(start, limit, "read")
         which = "WHERE m.stream = %s AND m.position >= %s ORDER BY m.position LIMIT %s"
         return self._messages(which, stream, start, limit)
 
@@ -292,6 +294,7 @@ class PostgresStorage:
         self, category: str | None, start: int = 0, limit: int = 1000
     ) -> list[StoredMessage]:
         """See `Storage`."""
+        start, limit = span(start, limit, "read_category")
         self._number_all()
         if category is None:
             which = "WHERE m.global_position + 0 >= %s ORDER BY m.global_position + 0 LIMIT %s"
@@ -315,6 +318,7 @@ class PostgresStorage:
         self, category: str | None = None, after: str = "", limit: int = 1000
     ) -> list[StreamSummary]:
         """See `Storage`."""
+        limit = not_negative("limit", limit, "streams")
         rows = self._read(
             "SELECT s.stream, s.messages, m.time FROM ("
             " SELECT stream, count(*) AS messages, max(position) AS position"

@@ -20,6 +20,7 @@ from happened.adapters.sqlite_transaction import (
     moment_of,
 )
 from happened.errors import ConfigurationError
+from happened.query import not_negative, span
 from happened.storage import (
     Backlog,
     Checkpoint,
@@ -115,6 +116,7 @@ class SQLiteStorage:
 
     def read(self, stream: str, start: int = 0, limit: int = 1000) -> list[StoredMessage]:
         """See `Storage`."""
+        start, limit = span(start, limit, "read")
         sql = f"{MESSAGES}WHERE stream = ? AND position >= ? ORDER BY position LIMIT ?"
         return list(map(message_of, self._file.rows(sql, (stream, start, limit))))
 
@@ -122,6 +124,7 @@ class SQLiteStorage:
         self, category: str | None, start: int = 0, limit: int = 1000
     ) -> list[StoredMessage]:
         """See `Storage`."""
+        start, limit = span(start, limit, "read_category")
         if category is None:
             sql = f"{MESSAGES}WHERE global_position >= ? ORDER BY global_position LIMIT ?"
             rows = self._file.rows(sql, (start, limit))
@@ -144,6 +147,7 @@ class SQLiteStorage:
         self, category: str | None = None, after: str = "", limit: int = 1000
     ) -> list[StreamSummary]:
         """See `Storage`."""
+        limit = not_negative("limit", limit, "streams")
         among = ""
         if category is not None:  # its streams lie between these: '.' follows '-'
             among = "AND stream >= :category AND stream < :category || '.' "

@@ -1,8 +1,10 @@
 """Layer 6. The contract of storages: streams, categories and queries."""
 
+from typing import Any
+
 import pytest
 
-from happened.errors import ConcurrencyError, StorageError
+from happened.errors import ConcurrencyError, StorageError, ValidationError
 from happened.query import Criteria, Filter, Sort
 from happened.storage import Storage
 from happened.testing.storage_contract.actions import append, document, found, message, save
@@ -40,6 +42,34 @@ def test_a_stream_is_read_from_a_position_and_so_far(storage: Storage) -> None:
     assert storage.read("book-b1", start=5) == []
     assert storage.read("book-b1", limit=0) == []
     assert storage.read("book-b") == []
+
+
+@pytest.mark.parametrize("number", [-1, -(2**70), 1.5, "2", None, True])
+def test_where_to_read_and_how_much_are_whole_numbers(storage: Storage, number: Any) -> None:
+    append(storage, *(message("book-b1", place) for place in range(3)))
+    for read in (
+        lambda: storage.read("book-b1", limit=number),
+        lambda: storage.read("book-b1", number),
+        lambda: storage.read_category("book", limit=number),
+        lambda: storage.read_category("book", number),
+        lambda: storage.read_category(None, limit=number),
+        lambda: storage.read_category(None, number),
+        lambda: storage.streams(limit=number),
+    ):
+        with pytest.raises(ValidationError, match=r"(start|limit): it must be a whole number"):
+            read()
+
+
+def test_more_than_there_is_may_be_asked_for(storage: Storage) -> None:
+    append(storage, *(message("book-b1", place) for place in range(3)))
+    for many in (2**31, 2**63, 2**70):
+        assert len(storage.read("book-b1", 1, many)) == 2
+        assert len(storage.read_category("book", 1, many)) == 2
+        assert len(storage.read_category(None, 1, many)) == 2
+        assert len(storage.streams(limit=many)) == 1
+        assert storage.read("book-b1", many) == []
+        assert storage.read_category("book", many) == []
+        assert storage.read_category(None, many) == []
 
 
 def test_a_category_is_read_from_a_global_position_and_so_far(storage: Storage) -> None:
