@@ -4,6 +4,7 @@
 # The methods of a protocol have no bodies.
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ __all__ = [
     "StreamSummary",
     "Transaction",
     "another_domain",
+    "no_nul",
     "no_text",
     "open_storage",
     "storage_problem",
@@ -777,6 +779,28 @@ def no_text(error: UnicodeEncodeError, title: str = "") -> ValidationError:
     return ValidationError({"_entity": [problem]}, title.encode(errors="backslashreplace").decode())
 
 
+def no_nul(data: bytes, title: str) -> None:
+    r"""Refuse a document with the character NUL: not every database can hold it in text.
+
+    What one storage refuses, all do, so that a program that was tested on one runs on another.
+
+    Args:
+        data: the document.
+        title: its class.
+
+    Raises:
+        ValidationError: it has that character.
+
+    Example:
+        >>> from happened.storage import no_nul
+        >>> no_nul(b'{"title": "Emma"}', "Book")
+    """
+    if b"\\u0000" in data and _NUL.search(data):
+        problem = "text with the character NUL (\\u0000) cannot be stored; leave it out"
+        raise ValidationError({"_entity": [problem]}, title)
+
+
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ADAPTERS: Final = {
     "memory": "happened.adapters.memory:MemoryStorage",
     "postgresql": "happened.adapters.postgres:PostgresStorage",

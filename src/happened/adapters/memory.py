@@ -21,6 +21,7 @@ from happened.storage import (
     Document,
     StoredMessage,
     StreamSummary,
+    no_nul,
 )
 from happened.streams import PARTITIONS, partition
 from happened.streams import category as category_of
@@ -297,8 +298,10 @@ class MemoryStorage:
     def _check(self, writes: DocumentWrites) -> bool:
         """Refuse what others have changed; return whether any value must be unique."""
         has_unique = False
-        for (category, id), (_, expected) in writes.items():
+        for (category, id), (document, expected) in writes.items():
             table = self._tables[category]
+            if document is not None:
+                no_nul(document.data, table.title or category)
             stored = table.rows.get(id)
             found = 0 if stored is None else stored.version
             if found != expected:

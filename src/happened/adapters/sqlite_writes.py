@@ -4,7 +4,6 @@
 # Statements are put together from names and parameters, never from values.
 
 import json
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any, Final
 from happened.adapters.sqlite_file import SQLiteFile
 from happened.adapters.sqlite_query import unique_terms
 from happened.errors import ConcurrencyError, ValidationError
-from happened.storage import Checkpoint, Delivery, Document, StoredMessage, no_text
+from happened.storage import Checkpoint, Delivery, Document, StoredMessage, no_nul, no_text
 from happened.streams import category as category_of
 from happened.streams import partition
 from happened.streams import stream as stream_name
@@ -62,7 +61,6 @@ _SETTLE_PENDING: Final = (
 _DEFER: Final = (
     "INSERT OR REPLACE INTO happened_deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class SQLiteWrites(Writes):
@@ -214,9 +212,7 @@ class SQLiteWrites(Writes):
         text = text_of(document.data)
         if text is None:
             raise self._no_json(category)
-        if "\\u0000" in text and _NUL.search(text):
-            problem = "text with the character NUL (\\u0000) cannot be stored; leave it out"
-            raise ValidationError({"_entity": [problem]}, self._file.title(category))
+        no_nul(document.data, self._file.title(category))
         return text
 
     def _no_json(self, category: str) -> ValidationError:

@@ -230,3 +230,18 @@ def test_a_conflict_in_one_document_keeps_all_others_out(storage: Storage) -> No
     with pytest.raises(ConcurrencyError):
         save(storage, "book", document("b1"), document("b2"), document("b3"))
     assert found(storage, "book") == ["b2"]
+
+
+@pytest.mark.parametrize("data", [rb'{"t":"a\u0000b"}', rb'{"\u0000":1}', rb'{"t":"\\\u0000"}'])
+def test_text_with_nul_is_refused(storage: Storage, data: bytes) -> None:
+    """Not every database can hold it, so none does."""
+    transaction = storage.begin()
+    transaction.save("book", document("b1"), expected=0)
+    transaction.save("book", document("b2", data=data), expected=0)
+    transaction.append([message("book-b2", 0)])
+    with pytest.raises(ValidationError, match=r"NUL.* leave it out"):
+        transaction.commit()
+    assert found(storage, "book") == []
+    assert storage.read("book-b2") == []
+    save(storage, "book", document("b1", data=data.replace(b"\\u0000", b"\\\\u0000")))
+    assert found(storage, "book") == ["b1"]
