@@ -19,7 +19,9 @@ could not be measured.
 
 **The floor** (`contenders/floor.py`) is the same work written by hand with Pydantic models and
 dictionaries; on a storage, with the driver alone (`floor_sqlite.py`, `floor_postgres.py`). It is as
-near as one gets to a limit, and the pipelines' targets are multiples of it.
+near as one gets to a limit, and the pipelines' targets are multiples of it. On SQLite there is a
+second one without a target, `floor_sqlite:once`: it also notes what is to be done after the commit,
+so that who dies there loses nothing. That is two more statements, which Happened has as well.
 
 How it is measured, alike for all:
 

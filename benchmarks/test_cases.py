@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -50,35 +49,37 @@ def test_case(benchmark: BenchmarkFixture, number: int, case: Case, contender: s
         name, _, way = contender.partition(":")
         module = import_module(f"benchmarks.contenders.{name}")
         with place(case.place) as url:
+            function = getattr(module, f"{case.function}_{way}" if way else case.function)
             if case.function in OWN_CLOCK:
-                function = f"{case.function}_{way}" if way else case.function
                 told = benchmark.pedantic(
                     OWN_CLOCK[case.function],
-                    args=(getattr(module, function), url, operations),
+                    args=(function, url, operations),
                     rounds=case.rounds,
                 )
                 benchmark.extra_info["figures"] = dict(zip(case.rows, told, strict=True))
             else:
-                WAYS[case.function](measure, module, case, url)
+                WAYS[case.function](measure, function, case, url)
 
 
-def measure_events(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
-    measure(getattr(module, case.function))
+def measure_events(measure: Measure, create: Callable[..., Any], case: Case, url: str) -> None:
+    measure(create)
 
 
-def measure_dispatch(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
+def measure_dispatch(measure: Measure, dispatch: Callable[..., Any], case: Case, url: str) -> None:
     seen: list[str] = []
-    module.dispatch([lambda event, name=name: seen.append(name) for name in "abc"])(2)
+    dispatch([lambda event, name=name: seen.append(name) for name in "abc"])(2)
     assert sorted(seen) == [*"aabbcc"], f"called: {seen}"
 
     def reduce(event: Any) -> None: ...
     def notify(event: Any) -> None: ...
     def count(event: Any) -> None: ...
 
-    measure(module.dispatch([reduce, notify, count]))
+    measure(dispatch([reduce, notify, count]))
 
 
-def measure_dispatch_async(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
+def measure_dispatch_async(
+    measure: Measure, dispatch: Callable[..., Any], case: Case, url: str
+) -> None:
     seen: list[str] = []
 
     def recorder(name: str) -> Callable[[Any], Any]:
@@ -92,16 +93,16 @@ def measure_dispatch_async(measure: Measure, module: ModuleType, case: Case, url
     async def count(event: Any) -> None: ...
 
     with asyncio.Runner() as loop:  # one loop for all rounds; a round is one call of it
-        loop.run(module.dispatch_async([recorder(name) for name in "abc"])(2))
+        loop.run(dispatch([recorder(name) for name in "abc"])(2))
         assert sorted(seen) == [*"aabbcc"], f"awaited: {seen}"
-        run = module.dispatch_async([reduce, notify, count])
+        run = dispatch([reduce, notify, count])
         measure(lambda operations: loop.run(run(operations)))
 
 
-def measure_pipeline(measure: Measure, module: ModuleType, case: Case, url: str) -> None:
+def measure_pipeline(measure: Measure, open_shop: Callable[..., Any], case: Case, url: str) -> None:
     """A tenth of what is stored are inventories, the other nine are orders placed before."""
     books = [f"book-{number}" for number in range(case.stored // 10)]
-    shop = module.open_shop(books, url)
+    shop = open_shop(books, url)
     turns = itertools.cycle(books)
     placed = 0
 
@@ -149,7 +150,7 @@ def measure_process(measure: Measure, program: str) -> None:
     measure(start)
 
 
-WAYS: dict[str, Callable[[Measure, ModuleType, Case, str], None]] = {
+WAYS: dict[str, Callable[[Measure, Callable[..., Any], Case, str], None]] = {
     "create_events": measure_events,
     "create_and_read_events": measure_events,
     "dispatch": measure_dispatch,

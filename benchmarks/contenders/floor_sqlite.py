@@ -1,4 +1,8 @@
-"""The floor on SQLite: raw sqlite3, two transactions a command, the models of `floor.py`."""
+"""The floor on SQLite: raw sqlite3, two transactions a command, the models of `floor.py`.
+
+Who dies between the two transactions loses what the second one would have done. `open_shop_once`
+notes in the first what is still to be done, and strikes it off in the second, as Happened does.
+"""
 
 import sqlite3
 from collections.abc import Sequence
@@ -23,10 +27,17 @@ TABLES = """
         data TEXT NOT NULL,
         UNIQUE (stream, position)
     );
+    CREATE TABLE pending (
+        handler TEXT NOT NULL, message_id TEXT NOT NULL, PRIMARY KEY (handler, message_id)
+    ) WITHOUT ROWID;
 """
 
 
-def open_shop(books: Sequence[str], url: str) -> Shop:
+def open_shop_once(books: Sequence[str], url: str) -> Shop:
+    return open_shop(books, url, once=True)
+
+
+def open_shop(books: Sequence[str], url: str, *, once: bool = False) -> Shop:
     connection = sqlite3.connect(urlsplit(url).path[1:], isolation_level=None)
     connection.execute("PRAGMA journal_mode = wal")
     connection.execute(f"PRAGMA synchronous = {options(url)['synchronous']}")
@@ -56,6 +67,8 @@ def open_shop(books: Sequence[str], url: str) -> Shop:
                 event.model_dump_json(),
             ),
         )
+        if once:
+            execute("INSERT INTO pending VALUES (?, ?)", ("reduce", str(event.message_id)))
         execute("COMMIT")
         for handler in handlers[type(event)]:
             handler(event)
@@ -73,7 +86,14 @@ def open_shop(books: Sequence[str], url: str) -> Shop:
         )
         if changed.rowcount != 1:
             raise RuntimeError(f"inventory {inventory.id} is no longer at version {version}")
+        if once:
+            strike_off(event)
         execute("COMMIT")
+
+    def strike_off(event: OrderPlaced) -> None:
+        note = ("reduce", str(event.message_id))
+        if execute("DELETE FROM pending WHERE handler = ? AND message_id = ?", note).rowcount != 1:
+            raise RuntimeError(f"{event.message_id} was handled before")
 
     handlers = {OrderPlaced: [reduce]}
 
