@@ -33,19 +33,29 @@ TABLES = """
 """
 
 
+def opened(books: Sequence[str], url: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(urlsplit(url).path[1:], isolation_level=None)
+    connection.execute("PRAGMA journal_mode = wal")
+    connection.execute(f"PRAGMA synchronous = {options(url)['synchronous']}")
+    connection.executescript(TABLES)
+    for book in books:
+        row = Inventory(id=book, stock=STOCK).model_dump_json()
+        connection.execute("INSERT INTO inventories VALUES (?, 1, ?)", (book, row))
+    return connection
+
+
+def check(changed: sqlite3.Cursor, problem: str) -> None:
+    if changed.rowcount != 1:
+        raise RuntimeError(problem)
+
+
 def open_shop_once(books: Sequence[str], url: str) -> Shop:
     return open_shop(books, url, once=True)
 
 
 def open_shop(books: Sequence[str], url: str, *, once: bool = False) -> Shop:
-    connection = sqlite3.connect(urlsplit(url).path[1:], isolation_level=None)
-    connection.execute("PRAGMA journal_mode = wal")
-    connection.execute(f"PRAGMA synchronous = {options(url)['synchronous']}")
-    connection.executescript(TABLES)
+    connection = opened(books, url)
     execute = connection.execute
-    for book in books:
-        row = Inventory(id=book, stock=STOCK).model_dump_json()
-        execute("INSERT INTO inventories VALUES (?, 1, ?)", (book, row))
 
     def place(command: PlaceOrder) -> None:
         execute("BEGIN IMMEDIATE")
@@ -84,16 +94,15 @@ def open_shop(books: Sequence[str], url: str, *, once: bool = False) -> Shop:
             "UPDATE inventories SET version = ?, data = ? WHERE id = ? AND version = ?",
             (version + 1, inventory.model_dump_json(), inventory.id, version),
         )
-        if changed.rowcount != 1:
-            raise RuntimeError(f"inventory {inventory.id} is no longer at version {version}")
+        check(changed, f"inventory {inventory.id} is no longer at version {version}")
         if once:
             strike_off(event)
         execute("COMMIT")
 
     def strike_off(event: OrderPlaced) -> None:
         note = ("reduce", str(event.message_id))
-        if execute("DELETE FROM pending WHERE handler = ? AND message_id = ?", note).rowcount != 1:
-            raise RuntimeError(f"{event.message_id} was handled before")
+        done = execute("DELETE FROM pending WHERE handler = ? AND message_id = ?", note)
+        check(done, f"{event.message_id} was handled before")
 
     handlers = {OrderPlaced: [reduce]}
 
