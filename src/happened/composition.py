@@ -1,6 +1,5 @@
 """Layer 2. The composition of a domain: names resolved, and every mistake in it found."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast, get_args, get_origin
@@ -11,7 +10,7 @@ from pydantic.errors import PydanticUserError
 from happened.associations import holds_entities
 from happened.elements import BASES, Element, Kind, Reaction, nearest
 from happened.errors import ConfigurationError
-from happened.handlers import Handler, handler, handlers_in
+from happened.handlers import Handler, handler, handlers_in, signature_of
 from happened.messages import Command, Event, Message
 from happened.model import Aggregate, Projection
 from happened.streams import snake_case
@@ -416,7 +415,7 @@ def _mentions(annotation: Any, kinds: Any) -> bool:
 def _required_arguments(kind: type) -> list[str]:
     return [
         name
-        for name, parameter in inspect.signature(kind).parameters.items()
+        for name, parameter in signature_of(kind).parameters.items()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]

@@ -1,6 +1,7 @@
 """Layer 1. Handlers: which function or method takes which messages."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,16 @@ from typing import Any, TypeVar
 from happened.errors import ConfigurationError
 from happened.messages import Message
 
-__all__ = ["Handler", "MessageRef", "handle", "handler", "handlers_in", "method_named", "name_of"]
+__all__ = [
+    "Handler",
+    "MessageRef",
+    "handle",
+    "handler",
+    "handlers_in",
+    "method_named",
+    "name_of",
+    "signature_of",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -218,6 +228,31 @@ def _accepted(cls: type, name: str) -> tuple[tuple[MessageRef, ...], str | None]
     return (), None
 
 
+def signature_of(call: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:
+    """Return how something is called, even if its annotations name what exists for types alone.
+
+    Args:
+        call: a function, a class, or another object that can be called.
+        follow_wrapped: whether it counts what a decorator says that it wraps.
+
+    Raises:
+        TypeError: it cannot be called.
+        ValueError: nothing says how it is called.
+
+    Example:
+        >>> from happened.handlers import signature_of
+        >>> def print_slip(event: "BookLent") -> None: ...
+        >>> list(signature_of(print_slip).parameters)
+        ['event']
+    """
+    if sys.version_info >= (3, 14):
+        import annotationlib  # noqa: PLC0415 - new in Python 3.14
+
+        known = annotationlib.Format.FORWARDREF  # else what is imported for types alone fails
+        return inspect.signature(call, follow_wrapped=follow_wrapped, annotation_format=known)
+    return inspect.signature(call, follow_wrapped=follow_wrapped)
+
+
 def _ways(function: Callable[..., Any]) -> tuple[bool, bool]:
     """Whether a function or a callable object is ``async``, and whether it yields."""
     if isinstance(function, partial):
@@ -230,7 +265,7 @@ def _ways(function: Callable[..., Any]) -> tuple[bool, bool]:
 def _refusal(call: Callable[..., Any], *before: object) -> str:
     """Why a call with one message would fail, or nothing."""
     try:
-        signature = inspect.signature(call, follow_wrapped=False)
+        signature = signature_of(call, follow_wrapped=False)
     except (TypeError, ValueError):  # not written in Python
         return ""
     try:

@@ -1,12 +1,15 @@
 """Handlers: which function or method takes which messages."""
 
+import __future__
+
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from happened import Event, handle
+from happened import Aggregate, Domain, Event, handle
 from happened.handlers import handler, handlers_in
 from tests.unit.attempts import misconfigured
 
@@ -261,3 +264,40 @@ def test_a_method_that_yields_would_never_run_and_is_known() -> None:
 
     assert [found.name for found in handlers_in(Desks) if found.is_generator] == ["Desks.note"]
     assert not any(found.is_generator for found in handlers_in(Desk))
+
+
+FOR_TYPES_ALONE = """
+def print_slip(event: BookLent) -> Slip: ...
+
+class Desk:
+    def __init__(self, printer: Printer = None) -> None: ...
+
+    @handle(BookLent)
+    def lend(self, event: BookLent) -> Slip: ...
+
+class Office:
+    def __init__(self, printer: Printer) -> None: ...
+
+    @handle(BookLent)
+    def lend(self, event: BookLent) -> Slip: ...
+"""
+# From Python 3.14 on, annotations are evaluated when somebody asks for them, and so as they stand.
+AS_TEXT = 0 if sys.version_info >= (3, 14) else __future__.annotations.compiler_flag
+
+
+def test_annotations_may_name_what_is_imported_for_types_alone() -> None:
+    shelf = Domain("shelf")
+
+    @shelf.aggregate
+    class Book(Aggregate): ...
+
+    @shelf.event(part_of=Book)
+    class BookShelved(Event): ...
+
+    names: dict[str, Any] = {"BookLent": BookShelved, "handle": handle, "__name__": __name__}
+    exec(compile(FOR_TYPES_ALONE, "shelf.py", "exec", AS_TEXT, dont_inherit=True), names)
+    assert not handler(names["print_slip"], (BookShelved,)).mismatch
+    for name in ("Desk", "Office"):
+        shelf.event_handler(part_of=Book)(names[name])
+    (problem,) = misconfigured(shelf.init)
+    assert "event handler Office cannot be made without printer" in problem
