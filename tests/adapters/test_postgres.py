@@ -529,7 +529,7 @@ def test_what_waits_is_read_once_however_many_messages_are_claimed(
         "SELECT waiting IS NULL, (message).position"
         " FROM claim_partition('Stock', NULL, now(), now(), 10, NULL)"
     ).fetchall()
-    assert rows == [(False, None), *((True, place) for place in range(5))]
+    assert rows == [*((True, place) for place in range(5)), (False, None)]
     transaction = storage.begin()
     claim = transaction.claim("Stock", None, MOMENT, limit=10)
     transaction.rollback()

@@ -1,6 +1,8 @@
 """What PostgreSQL tells of a commit, and how a claim looks first where the news came from."""
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,3 +173,70 @@ def test_a_category_that_is_too_long_to_be_told_is_read_all_the_same(
     assert claim is not None
     assert len(claim.messages) == 1
     transaction.rollback()
+
+
+def test_a_category_that_has_to_be_encoded_is_read_all_the_same(storage: PostgresStorage) -> None:
+    heard = storage._news._wakes
+    append(storage, message("заметки-1", 0))
+    while storage._news._wakes == heard:
+        assert storage.wait(30)
+    transaction, claim = claimed(storage, ("заметки",))
+    assert claim is not None
+    transaction.rollback()
+
+
+PAUSE = "PERFORM pg_advisory_xact_lock(424242);"
+BETWEEN = {  # where it stands before or between its looks at messages and at what waits for them
+    "claim_news": "        RETURN QUERY\n",
+    "claim_partition": "    has_messages := FOUND AND at_most > 0;\n",
+}
+
+
+@pytest.mark.parametrize("function", BETWEEN)
+def test_a_message_is_never_seen_without_what_its_stream_waits_for(
+    storage: PostgresStorage, url: str, function: str
+) -> None:
+    """One writer handles synchronously, and is at it; another one does not, and writes on."""
+    writer = PostgresStorage(url)
+    append(storage, message(TWO, 0))
+    hear(storage, TWO)
+    if function == "claim_partition":
+        storage._news._place = None
+        transaction, claim = claimed(storage)  # what was there before is read
+        assert claim is not None
+        while claim is not None:
+            place = claim.messages[-1].metadata.global_position
+            assert place is not None
+            transaction.advance(claim.checkpoint._replace(position=place + 1))
+            transaction.commit()
+            transaction, claim = claimed(storage)
+        append(storage, message(TWO, 1))
+        hear(storage, TWO)
+        storage._news._place = None
+    first = 1 if function == "claim_news" else 2
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
+        there = BETWEEN[function]
+        pause = f"{PAUSE}\n{there}" if function == "claim_news" else f"{there}{PAUSE}\n"
+        name: Any = f"{storage._schema}.{function}"
+        row = connection.execute("SELECT pg_get_functiondef(%s::regproc)", (name,)).fetchone()
+        assert row is not None
+        assert row[0].count(there) == 1
+        connection.execute(row[0].replace(there, pause))
+        connection.execute("SELECT pg_advisory_lock(424242)")
+        with ThreadPoolExecutor() as pool:
+            claiming = pool.submit(claimed, storage)
+            waits = "SELECT count(*) FROM pg_locks WHERE objid = 424242 AND NOT granted"
+            while connection.execute(waits).fetchone() == (0,):
+                time.sleep(0.01)
+            pending = message(TWO, first)._replace(claims=("Stock.reduce",))
+            append(writer, pending)
+            append(writer, message(TWO, first + 1))
+            connection.execute("SELECT pg_advisory_unlock(424242)")
+            transaction, claim = claiming.result(30)
+    assert claim is not None
+    assert claim.checkpoint.partition == partition(TWO)
+    unclaimed = [each for each in claim.messages if not each.claims]
+    later = [each for each in unclaimed if (each.metadata.position or 0) > first]
+    assert claim.blocked == {TWO} or not later
+    transaction.rollback()
+    writer.close()

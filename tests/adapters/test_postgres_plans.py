@@ -88,6 +88,31 @@ def test_a_claim_does_not_read_other_streams_and_categories(
     assert measured.blocks(sql, given) < FEW
 
 
+@pytest.mark.parametrize("position, found", [(0, [ALONE]), (2 * MANY + 1, [])])
+def test_a_claim_of_news_reads_as_little(
+    measured: Measured, position: int, found: list[str]
+) -> None:
+    transaction = measured.storage.begin()
+    transaction.advance(Checkpoint("Stock", partition(ALONE), position))
+    transaction.commit()
+    sql = "SELECT (message).stream FROM claim_news('Stock', 'book', %s::smallint, 10)"
+    given = (partition(ALONE),)
+    assert [stream for (stream,) in measured.connection.execute(sql, given)] == found
+    assert measured.blocks(sql, given) < FEW
+
+
+@pytest.mark.parametrize("position", [0, MANY])
+def test_a_claim_of_news_in_a_crowd_reads_as_little(measured: Measured, position: int) -> None:
+    transaction = measured.storage.begin()
+    transaction.advance(Checkpoint("Stock", partition(CROWDED), position))
+    transaction.commit()
+    sql = "SELECT (message).stream FROM claim_news('Stock', 'book', %s::smallint, 10)"
+    given = (partition(CROWDED),)
+    streams = [stream for (stream,) in measured.connection.execute(sql, given)]
+    assert streams == ([] if position else [CROWDED] * 10)
+    assert measured.blocks(sql, given) < FEW
+
+
 def test_the_backlog_is_counted_without_reading_all_messages(measured: Measured) -> None:
     storage = measured.storage
     transaction = storage.begin()

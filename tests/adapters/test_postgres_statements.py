@@ -1,18 +1,25 @@
 """Statements for PostgreSQL that go past the driver's cursors: what they say, what ends them."""
 
 import signal
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
+from psycopg.types.string import TextLoader
 
+from happened import HappenedError
 from happened.adapters.postgres import PostgresStorage
 from happened.adapters.postgres_statements import Prepared, run
 from happened.testing.storage_contract.actions import append, document, load, message, save
 from tests.storages import discard, postgres
+
+NOW = datetime.now(UTC)
+PREPARED = b"SELECT name FROM pg_prepared_statements ORDER BY name"
 
 
 @pytest.fixture
@@ -95,7 +102,7 @@ def test_what_is_refused_is_raised_and_nothing_behind_it_is_run(
 def test_a_connection_that_ended_is_an_error_of_its_own(
     connection: psycopg.Connection[Any],
 ) -> None:
-    with pytest.raises(psycopg.errors.AdminShutdown):
+    with pytest.raises(psycopg.OperationalError):  # a subclass of it in newer drivers
         run(connection, b"SELECT pg_terminate_backend(pg_backend_pid())")
     with pytest.raises(psycopg.OperationalError):
         run(connection, b"SELECT 1")
@@ -127,6 +134,150 @@ def test_a_commit_prepares_again_what_was_forgotten(
     assert len(storage.read("book-b1")) == 3
     assert storage.unnumbered().messages == 0
     assert not caplog.records  # everybody was told
+
+
+def test_what_the_driver_lets_the_server_forget_stands_in_nobodys_way(
+    storage: PostgresStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ``ROLLBACK TO`` that it sees does that, once it has prepared something itself."""
+    storage.subscribe("Stock")
+    save(storage, "book", document("b0"))
+    for _ in range(8):
+        load(storage, "book", "b0")
+    transaction = storage.begin()
+    with suppress(ZeroDivisionError), transaction.connection.transaction():
+        raise ZeroDivisionError
+    transaction.load("book", "b0")
+    transaction.rollback()
+    for version in range(2, 5):
+        claimed = storage.begin()
+        assert claimed.claim("Stock", ("book",), NOW, limit=10) is None
+        save(storage, "book", document("b0", version=version))
+        append(storage, message("book-b0", version - 2))
+        claimed = storage.begin()
+        claim = claimed.claim("Stock", ("book",), NOW, limit=10)
+        assert claim is not None
+        place = claim.messages[-1].metadata.global_position
+        assert place is not None
+        claimed.advance(claim.checkpoint._replace(position=place + 1))
+        claimed.commit()
+    assert not caplog.records
+
+
+def test_going_back_to_a_mark_lets_nothing_be_forgotten(storage: PostgresStorage) -> None:
+    save(storage, "book", document("b0"))
+    for _ in range(8):
+        load(storage, "book", "b0")
+    (connection,) = storage._connections._idle
+    before = run(connection, PREPARED)
+    transaction = storage.begin()
+    mark = transaction.savepoint(sure=True)
+    transaction.restore(mark)
+    transaction.load("book", "b0")
+    transaction.rollback()
+    assert run(connection, PREPARED) == before != []
+
+
+def test_an_interrupt_while_it_is_prepared_does_no_harm_later(
+    storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.subscribe("Stock")
+
+    def interrupted(connection: psycopg.Connection[Any], sql: bytes) -> Any:
+        found = run(connection, sql)
+        if sql.startswith(b"PREPARE"):
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr("happened.adapters.postgres_connections.run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.begin().claim("Stock", None, NOW)
+    monkeypatch.undo()
+    assert storage._connections._taken == 0
+    append(storage, message("book-b0", 0))
+    transaction = storage.begin()
+    assert transaction.claim("Stock", None, NOW) is not None
+    transaction.rollback()
+
+
+def no_autocommit(connection: psycopg.Connection[Any]) -> None:
+    connection.commit()
+    connection.autocommit = False
+
+
+def other_cursors(connection: psycopg.Connection[Any]) -> None:
+    connection.cursor_factory = psycopg.RawCursor
+
+
+def other_moments(connection: psycopg.Connection[Any]) -> None:
+    connection.adapters.register_loader("timestamptz", TextLoader)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        no_autocommit,
+        other_cursors,
+        other_moments,
+        "SET datestyle = 'German'",
+        "SET timezone = 'Asia/Tokyo'",
+        "SET client_encoding = 'LATIN1'",
+        "SET default_transaction_read_only = on",
+    ],
+)
+def test_a_connection_that_a_handler_has_changed_is_used_by_nobody_else(
+    storage: PostgresStorage, url: str, change: str | Callable[[psycopg.Connection[Any]], None]
+) -> None:
+    other = PostgresStorage(url)
+    transaction = storage.begin()
+    if isinstance(change, str):
+        run(transaction.connection, change.encode())
+    else:
+        change(transaction.connection)
+    try:
+        transaction.commit()
+    except HappenedError:
+        transaction.rollback()
+    save(storage, "book", document("b1", data='{"title":"☕"}'.encode()))
+    append(storage, message("заметки-1", 0))
+    for each in (storage, other):
+        found = load(each, "book", "b1")
+        assert found is not None
+        assert found.data == '{"title":"☕"}'.encode()
+        ((metadata, *_),) = each.read_category("заметки")
+        assert metadata.timestamp.utcoffset() == timedelta(0)
+    other.close()
+
+
+def test_a_connection_that_a_handler_only_used_stays(storage: PostgresStorage) -> None:
+    for _ in range(3):
+        transaction = storage.begin()
+        transaction.connection.row_factory = dict_row
+        transaction.connection.execute("SELECT 1")
+        used = transaction.connection
+        transaction.commit()
+        assert storage._connections._idle == [used]
+
+
+def test_what_is_read_in_a_pipeline_of_a_handler_is_found(storage: PostgresStorage) -> None:
+    save(storage, "book", document("b1"))
+    transaction = storage.begin()
+    with transaction.connection.pipeline():
+        found = transaction.load("book", "b1")
+    assert found is not None
+    transaction.rollback()
+
+
+def test_a_commit_does_not_show_what_is_written_as_a_statement(
+    storage: PostgresStorage, connection: psycopg.Connection[Any]
+) -> None:
+    """What fails is written into the log of the server, as the statement that it was."""
+    save(storage, "book", document("b1", data=b'{"card":"4111"}'))
+    pid = storage._connections._idle[0].info.backend_pid
+    asked = connection.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", (pid,))
+    ((query,),) = asked.fetchall()
+    assert "commit_one" in query
+    assert "4111" not in query
 
 
 def test_who_is_interrupted_while_a_commit_waits_does_not_wait_on(

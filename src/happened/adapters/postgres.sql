@@ -494,6 +494,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force
 #variable_conflict use_column
 DECLARE
     last bigint;
+    has_messages boolean;
 BEGIN
     IF hint IS NOT NULL THEN
         SELECT c.partition, c.position INTO partition, position FROM happened.checkpoints c
@@ -545,7 +546,23 @@ BEGIN
     IF partition IS NULL THEN
         RETURN;
     END IF;
-    -- New statements, which see what others did until they let go of the partition.
+    -- New statements, which see what others did until they let go of the partition. The messages
+    -- come first: what waits for one of them is seen then, and its stream waits with it.
+    IF at_most > 0 AND cardinality(categories) = 1 THEN  -- most of the time: a smaller plan
+        RETURN QUERY
+        SELECT claim_partition.partition, claim_partition.position, true, waiting, m
+        FROM happened.messages m
+        WHERE m.category = categories[1] AND m.partition = claim_partition.partition
+            AND m.global_position >= claim_partition.position
+        ORDER BY m.global_position LIMIT at_most;
+    ELSIF at_most > 0 THEN
+        RETURN QUERY
+        SELECT claim_partition.partition, claim_partition.position, true, waiting, m
+        FROM happened.read_partition(
+            claim_partition.partition, claim_partition.position, categories, at_most
+        ) m;
+    END IF;
+    has_messages := FOUND AND at_most > 0;
     IF EXISTS (
         SELECT FROM happened.deliveries d
         WHERE d.subscription = wanted AND d.partition = claim_partition.partition
@@ -561,21 +578,7 @@ BEGIN
         RETURN NEXT;  -- a row of its own: it may be long, and is not to come with each message
         waiting := NULL;
     END IF;
-    IF at_most > 0 AND cardinality(categories) = 1 THEN  -- most of the time: a smaller plan
-        RETURN QUERY
-        SELECT claim_partition.partition, claim_partition.position, true, waiting, m
-        FROM happened.messages m
-        WHERE m.category = categories[1] AND m.partition = claim_partition.partition
-            AND m.global_position >= claim_partition.position
-        ORDER BY m.global_position LIMIT at_most;
-    ELSIF at_most > 0 THEN
-        RETURN QUERY
-        SELECT claim_partition.partition, claim_partition.position, true, waiting, m
-        FROM happened.read_partition(
-            claim_partition.partition, claim_partition.position, categories, at_most
-        ) m;
-    END IF;
-    IF NOT FOUND OR at_most = 0 THEN
+    IF NOT has_messages THEN
         SELECT max(e.position) INTO last FROM happened.category_ends e
         WHERE e.partition = claim_partition.partition AND e.position >= claim_partition.position
             AND (categories IS NULL OR e.category = ANY (categories));
@@ -594,9 +597,10 @@ BEGIN
     END IF;
 END $$;
 
--- Take the partition that news came from, if it is nobody else's, something is unread there and
--- nothing waits; read what is next. That is what a server does most of the time, when it has
--- nothing to catch up with, and it takes less time than claim_partition, which finds the rest.
+-- Take the partition that news came from, if it is nobody else's and something is unread there;
+-- read what is next, if nothing waits there. That is what a server does most of the time, when it
+-- has nothing to catch up with, and it takes less time than claim_partition. Where this returns
+-- nothing, that one is asked, in the same transaction: the partition may have been taken already.
 CREATE FUNCTION happened.claim_news(
     wanted text, category text, partition smallint, at_most integer
 ) RETURNS TABLE ("position" bigint, message happened.messages) LANGUAGE plpgsql
@@ -605,20 +609,22 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force
 BEGIN
     SELECT c.position INTO position FROM happened.checkpoints c
     WHERE c.subscription = wanted AND c.partition = claim_news.partition AND EXISTS (
-        SELECT FROM happened.messages m
-        WHERE m.category = claim_news.category AND m.partition = claim_news.partition
-            AND m.global_position >= c.position
+        SELECT FROM happened.category_ends e
+        WHERE e.partition = claim_news.partition AND e.category = claim_news.category
+            AND e.position >= c.position
     )
     FOR UPDATE OF c SKIP LOCKED;
-    -- New statements, which see what others did until they let go of the partition.
-    IF FOUND AND NOT EXISTS (
-        SELECT FROM happened.deliveries d
-        WHERE d.subscription = wanted AND d.partition = claim_news.partition
-    ) THEN
+    IF FOUND THEN
+        -- A new statement, which sees what others did until they let go of the partition. One for
+        -- both: a message that it sees, it sees with what waits for it.
         RETURN QUERY
         SELECT claim_news.position, m FROM happened.messages m
         WHERE m.category = claim_news.category AND m.partition = claim_news.partition
             AND m.global_position >= claim_news.position
+            AND NOT EXISTS (
+                SELECT FROM happened.deliveries d
+                WHERE d.subscription = wanted AND d.partition = claim_news.partition
+            )
         ORDER BY m.global_position LIMIT at_most;
     END IF;
 END $$;

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import InvalidSqlStatementName
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from happened.adapters.postgres_statements import (
@@ -22,6 +22,7 @@ from happened.adapters.postgres_statements import (
     Row,
     fetched,
     run,
+    run_prepared,
     statement,
 )
 from happened.errors import ConfigurationError, HappenedError, StorageError, ValidationError
@@ -51,6 +52,18 @@ _SETTINGS: Final = (
     "SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET default_transaction_read_only = off; "
     "SET default_transaction_isolation = 'read committed'"
 )
+
+_REPORTED: Final = {  # what the server tells of these settings, before release 14 not of the last
+    b"client_encoding": (b"UTF8",),
+    b"DateStyle": (b"ISO, MDY", b"ISO, DMY", b"ISO, YMD"),
+    b"TimeZone": (b"UTC",),
+    b"default_transaction_read_only": (b"off", None),
+}
+_READ: Final = [
+    psycopg.postgres.types[name].oid
+    for name in ("text", "int2", "int4", "int8", "bool", "timestamptz", "json")
+]
+"""The types of what is read."""
 
 
 class Address:
@@ -255,15 +268,17 @@ class Connections:
             self._taken += 1
             return self._idle.pop() if self._idle else None
 
-    def give(self, connection: Connection | None) -> None:
+    def give(self, connection: Connection | None, *, lent: bool = False) -> None:
         """Give a connection back, or none if it was lost; one that is not idle is closed.
 
         Args:
             connection: what `take` returned.
+            lent: whether a handler had it: if he left it otherwise than it was, it is closed.
         """
         usable = (
             connection is not None
             and connection.pgconn.transaction_status == TransactionStatus.IDLE
+            and not (lent and _is_changed(connection))
         )
         with self._free:
             self._taken -= 1
@@ -278,7 +293,7 @@ class Connections:
     def begin(
         self, sql: str, prepared: Prepared | None = None, parameters: Sequence[Any] = ()
     ) -> tuple[Connection, list[Row]]:
-        """Begin a transaction; once more, on a new connection, if the first one turns out lost.
+        """Begin a transaction; once more, on another connection, if the first one was lost.
 
         Args:
             sql: what begins it.
@@ -295,19 +310,33 @@ class Connections:
         while True:
             connection = self.take(looked_at=False)
             try:
-                statements = sql.encode()
-                if prepared is not None:
-                    self.prepare(connection, prepared)
-                    statements += b"; " + prepared.call(connection, parameters)
-                return connection, run(connection, statements)
+                return connection, self._begun(connection, sql.encode(), prepared, parameters)
             except BaseException as error:
                 self.give(connection)
                 if not isinstance(error, psycopg.Error):
                     raise
-                if repeated or not (is_lost(error) or isinstance(error, InvalidSqlStatementName)):
+                if repeated or not is_lost(error):
                     raise self.explain(error) from error
                 repeated = True
                 self.drop_idle()
+
+    def _begun(
+        self,
+        connection: Connection,
+        sql: bytes,
+        prepared: Prepared | None,
+        parameters: Sequence[Any],
+    ) -> list[Row]:
+        if prepared is None:
+            return run(connection, sql)
+        self.prepare(connection, prepared)
+        try:
+            return run(connection, sql + b"; " + prepared.call(connection, parameters))
+        except InvalidSqlStatementName:
+            self.forget(connection, prepared)
+            run(connection, b"ROLLBACK")
+            self.prepare(connection, prepared)
+            return run(connection, sql + b"; " + prepared.call(connection, parameters))
 
     def prepare(self, connection: Connection, prepared: Prepared) -> None:
         """Have a connection know a statement.
@@ -320,21 +349,28 @@ class Connections:
             psycopg.Error: the server refuses it, or cannot be reached.
         """
         known = self._prepared.setdefault(connection, set())
-        if prepared.name not in known:
-            connection.execute(statement(prepared.definition))
-            known.add(prepared.name)
+        if prepared.name in known:
+            return
+        # Noted before it is sent: if an interrupt comes in between, the server may know it or not.
+        # That it does not is told by `forget`; to prepare it twice would be refused for ever.
+        known.add(prepared.name)
+        try:
+            run(connection, prepared.definition.encode())
+        except psycopg.Error:
+            known.discard(prepared.name)
+            raise
 
-    def note(self, connection: Connection, error: Exception) -> None:
-        """Prepare all anew if a statement was not there: somebody let the server forget it.
+    def forget(self, connection: Connection, prepared: Prepared) -> None:
+        """Have a statement prepared anew the next time: the server does not know it any more.
 
-        The driver itself does so, after a ``ROLLBACK`` that a handler sent through it.
+        The driver itself lets the server forget all, after a ``ROLLBACK`` that a handler sent
+        through it.
 
         Args:
             connection: what `take` returned.
-            error: what running a prepared statement raised.
+            prepared: the statement.
         """
-        if isinstance(error, InvalidSqlStatementName):
-            self._prepared.pop(connection, None)
+        self._prepared.setdefault(connection, set()).discard(prepared.name)
 
     def call(self, connection: Connection, prepared: Prepared, parameters: Sequence[Any]) -> None:
         """Run a prepared statement by itself, outside of a transaction.
@@ -350,10 +386,11 @@ class Connections:
         """
         self.prepare(connection, prepared)
         try:
-            run(connection, prepared.call(connection, parameters))
-        except InvalidSqlStatementName as error:
-            self.note(connection, error)
-            connection.execute(statement(prepared.plain), parameters)
+            run_prepared(connection, prepared, parameters)
+        except InvalidSqlStatementName:
+            self.forget(connection, prepared)
+            self.prepare(connection, prepared)
+            run_prepared(connection, prepared, parameters)
 
     def drop_idle(self) -> None:
         """Close all connections that nobody uses: the server has ended one of them."""
@@ -445,6 +482,21 @@ def _close_all(idle: list[Connection], process: int) -> None:
     if process == os.getpid():
         for connection in idle:
             connection.close()
+
+
+def _is_changed(connection: Connection) -> bool:
+    """Whether a connection is otherwise than `Connections.connect` made it."""
+    status = connection.pgconn.parameter_status
+    own = connection.adapters
+    return (
+        not connection.autocommit
+        or connection.cursor_factory is not psycopg.Cursor
+        or any(status(name) not in known for name, known in _REPORTED.items())
+        or any(
+            own.get_loader(oid, Format.TEXT) is not psycopg.adapters.get_loader(oid, Format.TEXT)
+            for oid in _READ
+        )
+    )
 
 
 def _is_alive(connection: Connection) -> bool:

@@ -19,11 +19,14 @@ __all__ = ["News", "told"]
 _SLICE: Final = 0.1  # how soon a wait notices a wake, in seconds
 _RECONNECT: Final = (0.1, 5.0)  # the first and the longest pause between attempts, in seconds
 _PLACES: Final = frozenset(map(str, range(PARTITIONS)))
-_LONGEST: Final = 1000  # what is told may have 8,000 bytes, and a character up to four
+_LONGEST: Final = 1000  # what is told may have 8,000 bytes
 
 
 def told(stream: str) -> str:
-    """Return what is told of a message: its partition and its category, or nothing of a long one.
+    """Return what is told of a message: its partition and its category.
+
+    Nothing is told of a long category, nor of one that may have to be encoded: the commit has been
+    made, and nothing may be in the way of telling.
 
     Args:
         stream: the stream that it was written to.
@@ -34,7 +37,7 @@ def told(stream: str) -> str:
         '11 order'
     """
     name = category(stream)
-    return f"{partition(stream)} {name}" if len(name) < _LONGEST else ""
+    return f"{partition(stream)} {name}" if len(name) < _LONGEST and name.isascii() else ""
 
 
 class News:
@@ -142,10 +145,11 @@ class News:
             subscription: the name of the subscription that looks there.
             categories: what it reads; nothing is returned if the news was of another one.
         """
-        if self._place is None or self._told.get(subscription) == self._wakes:
+        known = self._place  # once: another thread may hear of the next one meanwhile
+        if known is None or self._told.get(subscription) == self._wakes:
             return None
         self._told[subscription] = self._wakes
-        place, name = self._place
+        place, name = known
         return place if categories is None or name in categories else None
 
     def wake(self) -> None:

@@ -10,7 +10,7 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import Escaping, ExecStatus
 
-__all__ = ["Connection", "Prepared", "Row", "fetched", "run", "statement"]
+__all__ = ["Connection", "Prepared", "Row", "fetched", "run", "run_prepared", "statement"]
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
@@ -41,15 +41,19 @@ def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
         cursor: what executed the statement.
     """
     result = cursor.pgresult
-    return cursor.fetchall() if result is not None and result.nfields else []
+    if result is not None:
+        return cursor.fetchall() if result.nfields else []
+    try:
+        return cursor.fetchall()  # in a pipeline of the caller's, which sends it now
+    except psycopg.ProgrammingError:
+        return []
 
 
 def run(connection: Connection, sql: bytes) -> list[Row]:
     """Run statements, one or several, in one way to the server and back.
 
-    It uses the driver below its cursors. They take as long as the server does for what is small,
-    and have a memory of what is prepared: after a ``ROLLBACK`` of which they know, they let the
-    server forget it.
+    It uses the driver below its cursors. For a small statement, a cursor takes as long as the
+    server does; and when it sees a ``ROLLBACK``, it has the server forget all that is prepared.
 
     Args:
         connection: where.
@@ -61,10 +65,37 @@ def run(connection: Connection, sql: bytes) -> list[Row]:
     Raises:
         psycopg.Error: the server refuses one, or cannot be reached; those behind it were not run.
     """
-    server = connection.pgconn
     with connection.lock:
-        server.send_query(sql)
-        result = connection.wait(generators.execute(server))[-1]
+        connection.pgconn.send_query(sql)
+        return _answer(connection)
+
+
+def run_prepared(
+    connection: Connection, prepared: "Prepared", parameters: Sequence[Any]
+) -> list[Row]:
+    """Run a prepared statement alone, as `run` does; the server logs no parameters if it fails.
+
+    Args:
+        connection: where it was prepared.
+        prepared: the statement.
+        parameters: its parameters, see `Prepared.call`.
+
+    Returns:
+        What it found.
+
+    Raises:
+        psycopg.Error: the server refuses it, or cannot be reached; a text has a NUL character.
+        UnicodeEncodeError: a text has half of a surrogate pair.
+    """
+    encoding = connection.info.encoding
+    values = [_as_text(each, encoding) for each in parameters]
+    with connection.lock:
+        connection.pgconn.send_query_prepared(prepared.name.encode(), values)
+        return _answer(connection)
+
+
+def _answer(connection: Connection) -> list[Row]:
+    result = connection.wait(generators.execute(connection.pgconn))[-1]
     if result.status in _FAILED:
         raise error_from_result(result, connection.info.encoding)
     if not result.nfields:
@@ -119,21 +150,28 @@ class Prepared:
         encoding = connection.info.encoding
         literals: list[bytes] = []
         for each in parameters:
-            if each is None:
+            text = _as_text(each, encoding)
+            if text is None:
                 literals.append(b"NULL")
             elif isinstance(each, int):
-                literals.append(b"%d" % each)
+                literals.append(text)
             else:
-                text = (each if isinstance(each, str) else _as_text(each)).encode(encoding)
-                if b"\0" in text:  # behind which the library for C would see nothing
-                    raise psycopg.DataError("a text has a NUL character")
                 literals.append(escape(text))
         return b"EXECUTE %b(%b)" % (self.name.encode(), b", ".join(literals))
 
 
-def _as_text(value: datetime | Sequence[str]) -> str:
-    """A moment or an array as PostgreSQL reads it."""
+def _as_text(value: Any, encoding: str) -> bytes | None:
+    """A parameter as PostgreSQL reads it."""
+    if isinstance(value, str):
+        text = value.encode(encoding)
+        if b"\0" in text:  # behind which the library for C would see nothing
+            raise psycopg.DataError("a text has a NUL character")
+        return text
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return b"%d" % value
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat().encode()
     quoted = (each.replace("\\", r"\\").replace('"', r"\"") for each in value)
-    return "{" + ",".join(f'"{each}"' for each in quoted) + "}"
+    return _as_text("{" + ",".join(f'"{each}"' for each in quoted) + "}", encoding)

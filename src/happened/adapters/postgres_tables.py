@@ -76,22 +76,24 @@ class Tables:
         self.channel = f"messages {schema}"[:63]
         self.collections: dict[str, Collection] = {}
         self.merged = _merged(self.schema)
+        # Behind some poolers, other storages' statements lie in the same connection.
+        self._tag = tag = f"{crc32(schema.encode()):08x}"
         self.claiming = Prepared(
-            "happened_claim",
+            f"happened_claim_{tag}",
             f"c.partition, c.position, c.unread, c.waiting, {MESSAGE}"
             f" FROM {self.schema}.claim_partition({{}}, {{}}, {{}}, {{}}, {{}}, {{}}) c,"
             " LATERAL (SELECT (c.message).*) m",
             "text, text[], timestamptz, timestamptz, integer, smallint",
         )
         self.claiming_news = Prepared(
-            "happened_claim_news",
+            f"happened_claim_news_{tag}",
             f"c.position, {MESSAGE} FROM {self.schema}.claim_news({{}}, {{}}, {{}}, {{}}) c,"
             " LATERAL (SELECT (c.message).*) m",
             "text, text, smallint, integer",
         )
         self._commits: dict[tuple[bool, ...], Prepared] = {}
         self.numbering = Prepared(
-            "happened_number",
+            f"happened_number_{tag}",
             f"{self.schema}.number_messages({{}}, false), pg_notify({{}}, {{}})",
             "integer, text, text",
         )
@@ -110,7 +112,7 @@ class Tables:
             parts = list(zip(known, ROW_TYPES, strict=True))
             given = ("{}" if is_there else "NULL" for is_there, types in parts for _ in types)
             prepared = self._commits[known] = Prepared(
-                "happened_commit_" + "".join("01"[is_there] for is_there in known),
+                f"happened_commit_{self._tag}_" + "".join("01"[is_there] for is_there in known),
                 f"{self.schema}.commit_one({', '.join(given)})",
                 ", ".join(each for is_there, types in parts if is_there for each in types),
             )
@@ -207,11 +209,10 @@ def as_claim(
         now: what retries are due by.
         pending_by: what pending deliveries are due by.
     """
-    number, position, _, waiting = rows[0][:4]
-    unread = rows[-1][2]
-    deliveries = [as_delivery(each) for each in waiting or ()]
+    number, position = rows[0][:2]
+    deliveries = [as_delivery(each) for row in rows for each in row[3] or ()]
     claim = due_of(Checkpoint(subscription, number, position), deliveries, now, pending_by)
     if claim.due:
         return claim
     messages = [as_message(row[4:]) for row in rows if row[4] is not None]
-    return claim._replace(messages=messages or ()) if unread else None
+    return claim._replace(messages=messages or ()) if any(row[2] for row in rows) else None

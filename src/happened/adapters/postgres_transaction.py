@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, Final
 
 import psycopg
+from psycopg.errors import InvalidSqlStatementName
 from psycopg.rows import tuple_row
 
 from happened.adapters.postgres_connections import Connections, is_lost
@@ -63,7 +64,7 @@ class PostgresTransaction(Writes):
 
     __slots__ = (
         *("_added", "_claimed", "_connection", "_connections", "_flushes", "_joined"),
-        "_listener",
+        *("_lent", "_listener"),
         *("_mark", "_news", "_schema", "_tables"),
     )
 
@@ -83,10 +84,11 @@ class PostgresTransaction(Writes):
         self._mark: str | None = None
         self._flushes = 0
         self._connection = joined
+        self._lent = False
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._news: str | None = None  # where there is something new: a partition, or anywhere
+        self._news: str | None = None  # what is told after the commit, see `told`
         self._added: set[tuple[str, str]] = set()
         self._claimed: dict[tuple[str, int], Checkpoint] = {}
 
@@ -99,6 +101,7 @@ class PostgresTransaction(Writes):
         self.flush()
         self._mark_joined()
         self._flushes += 1  # what is done there cannot be undone here
+        self._lent = True
         return self._connection
 
     @property
@@ -127,6 +130,17 @@ class PostgresTransaction(Writes):
             raise self._refusal(error) from error
         except UnicodeEncodeError as error:
             raise no_text(error) from error
+
+    def _run_plainly(self, sql: str) -> None:
+        """Run a statement of which the driver is not to know, see `run`; joined, it has to."""
+        if self._joined:
+            self._run(sql)
+            return
+        try:
+            connection: Any = self._connection
+            run(connection, sql.encode())
+        except psycopg.Error as error:
+            raise self._refusal(error) from error
 
     def _read(self, sql: str, parameters: Any = None) -> list[Row]:
         read = self._connections.read if self._connection is None else self._run
@@ -289,7 +303,7 @@ class PostgresTransaction(Writes):
             self._begin()
             self.flush()
             name = f"happened_{next(_names)}"
-            self._run(f"SAVEPOINT {name}")
+            self._run_plainly(f"SAVEPOINT {name}")
         kept = (set(self._added), dict(self._claimed), self._news)
         return name, self._flushes, kept, super().savepoint()
 
@@ -300,7 +314,7 @@ class PostgresTransaction(Writes):
         if name is None and flushes != self._flushes:
             return False
         if name is not None:
-            self._run(f"ROLLBACK TO SAVEPOINT {name}")
+            self._run_plainly(f"ROLLBACK TO SAVEPOINT {name}")
             self._flushes = flushes
             self.clear()
         self._added, self._claimed, self._news = set(kept[0]), dict(kept[1]), kept[2]
@@ -406,7 +420,8 @@ class PostgresTransaction(Writes):
         except (psycopg.Error, UnicodeEncodeError) as error:
             if isinstance(error, psycopg.Error) and is_lost(error):
                 raise
-            self._connections.note(connection, error)
+            if isinstance(error, InvalidSqlStatementName):
+                self._connections.forget(connection, committing)
             run(connection, b"ROLLBACK; BEGIN")
             return False
         return True
@@ -482,7 +497,7 @@ class PostgresTransaction(Writes):
 
     def _leave(self) -> None:
         connection, self._connection = self._connection, None
-        self._connections.give(connection)
+        self._connections.give(connection, lent=self._lent)
         self.clear()
         self._begin_anew()
 
