@@ -18,6 +18,7 @@ from psycopg.rows import tuple_row
 
 from happened.adapters.postgres_statements import (
     Connection,
+    OwnConnection,
     Prepared,
     Row,
     fetched,
@@ -207,7 +208,7 @@ class Connections:
         """
         address = self.address
         try:
-            connection = psycopg.connect(
+            connection = OwnConnection.connect(
                 address.conninfo,
                 autocommit=True,
                 client_encoding="utf8",

@@ -10,10 +10,32 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import Escaping, ExecStatus
 
-__all__ = ["Connection", "Prepared", "Row", "fetched", "run", "run_prepared", "statement"]
+__all__ = [
+    "Connection",
+    "OwnConnection",
+    "Prepared",
+    "Row",
+    "fetched",
+    "run",
+    "run_prepared",
+    "statement",
+]
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
+
+
+class OwnConnection(psycopg.Connection[Row]):
+    """A connection of the pool, which knows how to read the types that it has read before.
+
+    Attributes:
+        reader: reads what `run` finds; to make one anew takes as long as to read a row.
+    """
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.reader = Transformer(self)
+
 
 _FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
 
@@ -100,9 +122,12 @@ def _answer(connection: Connection) -> list[Row]:
         raise error_from_result(result, connection.info.encoding)
     if not result.nfields:
         return []
-    reader = Transformer(connection)
+    reader = connection.reader if isinstance(connection, OwnConnection) else Transformer(connection)
     reader.set_pgresult(result)
-    return reader.load_rows(0, result.ntuples, tuple)
+    try:
+        return reader.load_rows(0, result.ntuples, tuple)
+    finally:
+        reader.set_pgresult(None)
 
 
 class Prepared:
