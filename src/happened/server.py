@@ -17,7 +17,7 @@ from happened.processing import Processor
 from happened.storage import Delivery
 from happened.subscription import Deliverer, Subscription
 
-__all__ = ["Server"]
+__all__ = ["LOOK", "Server"]
 
 POLL: Final = 1.0
 GRACE: Final = 60.0
@@ -27,7 +27,8 @@ BUSY: Final = 0.1
 """Messages are numbered once no news came for so long, and at least so often, in seconds."""
 TURN: Final = 1.0
 LOOK: Final = 0.5
-"""How long the main thread waits in one go at most, in seconds: signals are handled in between."""
+"""How long the main thread waits in one go at most, in seconds: signals are handled in between,
+and it looks whether all threads run."""
 SUBSCRIBE: Final = 60.0
 """How often checkpoints are made that are not there, in seconds: the tables may be new ones."""
 

@@ -20,12 +20,9 @@ from happened.cli.domains import find_stored_domain
 from happened.cli.logs import configure_logs
 from happened.domain import Domain
 from happened.errors import HappenedError
-from happened.server import Server
+from happened.server import LOOK, Server
 
 __all__ = ["commands"]
-
-LOOK = 0.5
-"""How often to look whether all threads run, in seconds."""
 
 _log = logging.getLogger("happened.server")
 
