@@ -32,17 +32,9 @@ from happened.testing.storage_contract.actions import (
     save,
 )
 from tests.guarantees.processes import eventually
-from tests.storages import discard, postgres
 
 MOMENT = datetime(2026, 12, 24, tzinfo=UTC)
 BOOKS = [Collection("book", ("isbn",), "Book", ("shelf",))]
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    url = postgres(tmp_path)
-    yield url
-    discard(url)
 
 
 @pytest.fixture

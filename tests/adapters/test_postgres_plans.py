@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +12,6 @@ from happened.adapters.postgres import PostgresStorage
 from happened.storage import Checkpoint
 from happened.streams import PARTITIONS, partition
 from happened.testing.storage_contract.actions import append, message
-from tests.storages import discard, postgres
 
 MANY = 2000
 FEW = 60  # blocks; the messages of these tests fill several hundred
@@ -60,15 +58,13 @@ class Measured:
 
 
 @pytest.fixture(params=["new", "analyzed"])
-def measured(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Measured]:
-    url = postgres(tmp_path)
+def measured(request: pytest.FixtureRequest, url: str) -> Iterator[Measured]:
     found = Measured(url)
     if request.param == "analyzed":  # with figures, the planner decides otherwise
         found.connection.execute("ANALYZE")
     yield found
     found.connection.close()
     found.storage.close()
-    discard(url)
 
 
 @pytest.mark.parametrize("categories", [["book"], ["book", "other"], None])
@@ -88,29 +84,25 @@ def test_a_claim_does_not_read_other_streams_and_categories(
     assert measured.blocks(sql, given) < FEW
 
 
-@pytest.mark.parametrize("position, found", [(0, [ALONE]), (2 * MANY + 1, [])])
+@pytest.mark.parametrize(
+    "stream, position, found",
+    [
+        (ALONE, 0, [ALONE]),
+        (ALONE, 2 * MANY + 1, []),
+        (CROWDED, 0, [CROWDED] * 10),
+        (CROWDED, MANY, []),
+    ],
+)
 def test_a_claim_of_news_reads_as_little(
-    measured: Measured, position: int, found: list[str]
+    measured: Measured, stream: str, position: int, found: list[str]
 ) -> None:
+    place = partition(stream)
     transaction = measured.storage.begin()
-    transaction.advance(Checkpoint("Stock", partition(ALONE), position))
+    transaction.advance(Checkpoint("Stock", place, position))
     transaction.commit()
     sql = "SELECT (message).stream FROM claim_news('Stock', 'book', %s::smallint, 10)"
-    given = (partition(ALONE),)
-    assert [stream for (stream,) in measured.connection.execute(sql, given)] == found
-    assert measured.blocks(sql, given) < FEW
-
-
-@pytest.mark.parametrize("position", [0, MANY])
-def test_a_claim_of_news_in_a_crowd_reads_as_little(measured: Measured, position: int) -> None:
-    transaction = measured.storage.begin()
-    transaction.advance(Checkpoint("Stock", partition(CROWDED), position))
-    transaction.commit()
-    sql = "SELECT (message).stream FROM claim_news('Stock', 'book', %s::smallint, 10)"
-    given = (partition(CROWDED),)
-    streams = [stream for (stream,) in measured.connection.execute(sql, given)]
-    assert streams == ([] if position else [CROWDED] * 10)
-    assert measured.blocks(sql, given) < FEW
+    assert [stream for (stream,) in measured.connection.execute(sql, (place,))] == found
+    assert measured.blocks(sql, (place,)) < FEW
 
 
 def test_the_backlog_is_counted_without_reading_all_messages(measured: Measured) -> None:
@@ -139,9 +131,8 @@ def test_a_category_is_read_from_a_position_on(measured: Measured) -> None:
 
 @pytest.mark.parametrize("categories", [["book"], None])
 def test_a_claim_looks_first_where_something_was_committed_last(
-    tmp_path: Path, categories: list[str] | None
+    url: str, categories: list[str] | None
 ) -> None:
-    url = postgres(tmp_path)
     storage = PostgresStorage(url)
     storage.create()
     storage.subscribe("Stock")
@@ -168,4 +159,3 @@ def test_a_claim_looks_first_where_something_was_committed_last(
     claim = transaction.claim("Stock", ["book"], now, limit=10)
     assert claim is None, "where the news came from there is nothing for it"
     storage.close()
-    discard(url)

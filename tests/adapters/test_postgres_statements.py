@@ -1,10 +1,11 @@
 """Statements for PostgreSQL that go past the driver's cursors: what they say, what ends them."""
 
+import gc
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,25 +15,17 @@ from psycopg.types.string import TextLoader
 
 from happened import HappenedError
 from happened.adapters.postgres import PostgresStorage
-from happened.adapters.postgres_statements import Prepared, run
+from happened.adapters.postgres_statements import OwnConnection, Prepared, run
 from happened.testing.storage_contract.actions import append, document, load, message, save
-from tests.storages import discard, postgres
 
 NOW = datetime.now(UTC)
 PREPARED = b"SELECT name FROM pg_prepared_statements ORDER BY name"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    url = postgres(tmp_path)
-    yield url
-    discard(url)
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[psycopg.Connection[Any]]:
+def connection(url: str) -> Iterator[OwnConnection]:
     address = url.partition("?")[0]
-    with psycopg.connect(address, autocommit=True, client_encoding="utf8") as opened:
+    with OwnConnection.connect(address, autocommit=True, client_encoding="utf8") as opened:
         yield opened
 
 
@@ -56,7 +49,7 @@ VALUES = [
 @pytest.mark.parametrize("conforming", ["on", "off"])
 @pytest.mark.parametrize("kind, value", VALUES)
 def test_what_is_given_to_a_prepared_statement_arrives(
-    connection: psycopg.Connection[Any], kind: str, value: Any, conforming: str
+    connection: OwnConnection, kind: str, value: Any, conforming: str
 ) -> None:
     connection.execute(f"SET standard_conforming_strings = {conforming}")
     echo = Prepared("echo", "{}::text, {}", f"{kind}, {kind}")
@@ -68,7 +61,7 @@ def test_what_is_given_to_a_prepared_statement_arrives(
 
 
 def test_a_text_that_cannot_be_sent_is_refused_and_not_cut(
-    connection: psycopg.Connection[Any],
+    connection: OwnConnection,
 ) -> None:
     echo = Prepared("echo", "{}", "text")
     for text in ("a\0b", "\0"):
@@ -79,7 +72,7 @@ def test_a_text_that_cannot_be_sent_is_refused_and_not_cut(
 
 
 def test_another_encoding_of_the_connection_is_heeded(
-    connection: psycopg.Connection[Any],
+    connection: OwnConnection,
 ) -> None:
     echo = Prepared("echo", "{}, length({})", "text, text")
     connection.execute(echo.definition)
@@ -90,7 +83,7 @@ def test_another_encoding_of_the_connection_is_heeded(
 
 
 def test_what_is_refused_is_raised_and_nothing_behind_it_is_run(
-    connection: psycopg.Connection[Any],
+    connection: OwnConnection,
 ) -> None:
     connection.execute("CREATE TEMPORARY TABLE taken (id integer PRIMARY KEY)")
     with pytest.raises(psycopg.errors.UniqueViolation) as refused:
@@ -100,12 +93,27 @@ def test_what_is_refused_is_raised_and_nothing_behind_it_is_run(
 
 
 def test_a_connection_that_ended_is_an_error_of_its_own(
-    connection: psycopg.Connection[Any],
+    connection: OwnConnection,
 ) -> None:
     with pytest.raises(psycopg.OperationalError):  # a subclass of it in newer drivers
         run(connection, b"SELECT pg_terminate_backend(pg_backend_pid())")
     with pytest.raises(psycopg.OperationalError):
         run(connection, b"SELECT 1")
+
+
+def test_a_connection_that_is_dropped_is_closed_at_once(url: str) -> None:
+    """What it has locked is free then, and not only when the garbage collector comes."""
+    gc.collect()
+    gc.disable()
+    try:
+        opened = OwnConnection.connect(url.partition("?")[0])
+        assert run(opened, b"SELECT 'one', now() IS NULL") == [("one", False)]
+        dropped = weakref.ref(opened)
+        with pytest.warns(ResourceWarning, match="deleted while still open"):
+            del opened
+        assert dropped() is None
+    finally:
+        gc.enable()
 
 
 @pytest.fixture
@@ -183,7 +191,7 @@ def test_an_interrupt_while_it_is_prepared_does_no_harm_later(
 ) -> None:
     storage.subscribe("Stock")
 
-    def interrupted(connection: psycopg.Connection[Any], sql: bytes) -> Any:
+    def interrupted(connection: OwnConnection, sql: bytes) -> Any:
         found = run(connection, sql)
         if sql.startswith(b"PREPARE"):
             raise KeyboardInterrupt
@@ -269,7 +277,7 @@ def test_what_is_read_in_a_pipeline_of_a_handler_is_found(storage: PostgresStora
 
 
 def test_a_commit_does_not_show_what_is_written_as_a_statement(
-    storage: PostgresStorage, connection: psycopg.Connection[Any]
+    storage: PostgresStorage, connection: OwnConnection
 ) -> None:
     """What fails is written into the log of the server, as the statement that it was."""
     save(storage, "book", document("b1", data=b'{"card":"4111"}'))

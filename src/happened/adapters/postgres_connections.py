@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -29,12 +28,7 @@ from happened.adapters.postgres_statements import (
 from happened.errors import ConfigurationError, HappenedError, StorageError, ValidationError
 from happened.storage import no_text
 
-__all__ = [
-    "Address",
-    "Connections",
-    "close_with",
-    "is_lost",
-]
+__all__ = ["Address", "Connections", "close_with", "is_lost"]
 
 _SCHEMA: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PASSWORD: Final = re.compile(r"(?<=//)([^/?@:]*):(?:[^?]*|[^/]*)@")
@@ -171,7 +165,7 @@ class Connections:
         >>> Connections(Address("postgresql://db/shop"), lambda connection: None).close()
     """
 
-    def __init__(self, address: Address, verify: Callable[[Connection], None]) -> None:
+    def __init__(self, address: Address, verify: Callable[[OwnConnection], None]) -> None:
         self.address = address
         self._verify = verify
         self._verified = self._closed = False
@@ -179,10 +173,9 @@ class Connections:
         self._start()
 
     def _start(self) -> None:
-        self._idle: list[Connection] = []
+        self._idle: list[OwnConnection] = []
         self._inherited.append(self._idle)
         close_with(self, self._idle)
-        self._prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
         self._taken = 0
         self._free = threading.Condition()
         self._process = os.getpid()
@@ -200,7 +193,7 @@ class Connections:
         if not self._verified:
             self.give(self.take())
 
-    def connect(self) -> Connection:
+    def connect(self) -> OwnConnection:
         """Return a new connection, which is not of the pool.
 
         Raises:
@@ -225,7 +218,7 @@ class Connections:
 
     def take(
         self, *, verified: bool = True, looked_at: bool = True, within: float = 30.0
-    ) -> Connection:
+    ) -> OwnConnection:
         """Return a connection, for the caller alone until `give`.
 
         Args:
@@ -255,7 +248,7 @@ class Connections:
             raise
         return connection
 
-    def _reserve(self, end: float) -> Connection | None:
+    def _reserve(self, end: float) -> OwnConnection | None:
         with self._free:
             while self._taken >= self.address.pool_size and not self._closed:
                 if not self._free.wait(max(0, end - time.monotonic())) and time.monotonic() >= end:
@@ -269,7 +262,7 @@ class Connections:
             self._taken += 1
             return self._idle.pop() if self._idle else None
 
-    def give(self, connection: Connection | None, *, lent: bool = False) -> None:
+    def give(self, connection: OwnConnection | None, *, lent: bool = False) -> None:
         """Give a connection back, or none if it was lost; one that is not idle is closed.
 
         Args:
@@ -293,7 +286,7 @@ class Connections:
 
     def begin(
         self, sql: str, prepared: Prepared | None = None, parameters: Sequence[Any] = ()
-    ) -> tuple[Connection, list[Row]]:
+    ) -> tuple[OwnConnection, list[Row]]:
         """Begin a transaction; once more, on another connection, if the first one was lost.
 
         Args:
@@ -323,23 +316,34 @@ class Connections:
 
     def _begun(
         self,
-        connection: Connection,
+        connection: OwnConnection,
         sql: bytes,
         prepared: Prepared | None,
         parameters: Sequence[Any],
     ) -> list[Row]:
         if prepared is None:
             return run(connection, sql)
+        return self._attempt(
+            connection,
+            prepared,
+            lambda: run(connection, sql + b"; " + prepared.call(connection, parameters)),
+        )
+
+    def _attempt(
+        self, connection: OwnConnection, prepared: Prepared, attempt: Callable[[], list[Row]]
+    ) -> list[Row]:
+        """What one finds with a statement that is prepared; anew if the server had forgotten it."""
         self.prepare(connection, prepared)
         try:
-            return run(connection, sql + b"; " + prepared.call(connection, parameters))
+            return attempt()
         except InvalidSqlStatementName:
             self.forget(connection, prepared)
-            run(connection, b"ROLLBACK")
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                run(connection, b"ROLLBACK")
             self.prepare(connection, prepared)
-            return run(connection, sql + b"; " + prepared.call(connection, parameters))
+            return attempt()
 
-    def prepare(self, connection: Connection, prepared: Prepared) -> None:
+    def prepare(self, connection: OwnConnection, prepared: Prepared) -> None:
         """Have a connection know a statement.
 
         Args:
@@ -349,7 +353,7 @@ class Connections:
         Raises:
             psycopg.Error: the server refuses it, or cannot be reached.
         """
-        known = self._prepared.setdefault(connection, set())
+        known = connection.prepared
         if prepared.name in known:
             return
         # Noted before it is sent: if an interrupt comes in between, the server may know it or not.
@@ -361,7 +365,7 @@ class Connections:
             known.discard(prepared.name)
             raise
 
-    def forget(self, connection: Connection, prepared: Prepared) -> None:
+    def forget(self, connection: OwnConnection, prepared: Prepared) -> None:
         """Have a statement prepared anew the next time: the server does not know it any more.
 
         The driver itself lets the server forget all, after a ``ROLLBACK`` that a handler sent
@@ -371,9 +375,11 @@ class Connections:
             connection: what `take` returned.
             prepared: the statement.
         """
-        self._prepared.setdefault(connection, set()).discard(prepared.name)
+        connection.prepared.discard(prepared.name)
 
-    def call(self, connection: Connection, prepared: Prepared, parameters: Sequence[Any]) -> None:
+    def call(
+        self, connection: OwnConnection, prepared: Prepared, parameters: Sequence[Any]
+    ) -> None:
         """Run a prepared statement by itself, outside of a transaction.
 
         Args:
@@ -385,13 +391,7 @@ class Connections:
             psycopg.Error: the server refuses it, or cannot be reached.
             UnicodeEncodeError: a text has half of a surrogate pair.
         """
-        self.prepare(connection, prepared)
-        try:
-            run_prepared(connection, prepared, parameters)
-        except InvalidSqlStatementName:
-            self.forget(connection, prepared)
-            self.prepare(connection, prepared)
-            run_prepared(connection, prepared, parameters)
+        self._attempt(connection, prepared, lambda: run_prepared(connection, prepared, parameters))
 
     def drop_idle(self) -> None:
         """Close all connections that nobody uses: the server has ended one of them."""
@@ -464,7 +464,7 @@ class Connections:
 CREATE: Final = "run `happened storage init MODULE:DOMAIN`"
 
 
-def close_with(owner: object, connections: list[Connection]) -> None:
+def close_with(owner: object, connections: Sequence[Connection]) -> None:
     """Have connections closed when the object that owns them is gone, and nobody closed it.
 
     Args:
@@ -478,7 +478,7 @@ def close_with(owner: object, connections: list[Connection]) -> None:
     weakref.finalize(owner, _close_all, connections, os.getpid())
 
 
-def _close_all(idle: list[Connection], process: int) -> None:
+def _close_all(idle: Sequence[Connection], process: int) -> None:
     """Close what nobody can use any more; in a fork, it is the parent's."""
     if process == os.getpid():
         for connection in idle:

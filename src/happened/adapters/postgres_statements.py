@@ -1,12 +1,13 @@
 """Layer 6. Statements for PostgreSQL, and the short way to the server for those that run most."""
 
+import weakref
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString, NamedTuple, cast
 
 import psycopg
 from psycopg import generators
-from psycopg.adapt import Transformer
+from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import Escaping, ExecStatus
 
@@ -25,16 +26,29 @@ Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
 
 
+class _Context(NamedTuple):
+    """What a reader is told of its connection, which it does not hold.
+
+    One that is dropped is closed at once then, and what it has locked is free; else both would wait
+    for the garbage collector.
+    """
+
+    adapters: AdaptersMap
+    connection: Any
+
+
 class OwnConnection(psycopg.Connection[Row]):
-    """A connection of the pool, which knows how to read the types that it has read before.
+    """A connection of the pool, which remembers what it would take time to find out again.
 
     Attributes:
+        prepared: the names of the statements that were prepared in it.
         reader: reads what `run` finds; to make one anew takes as long as to read a row.
     """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
-        self.reader = Transformer(self)
+        self.prepared: set[str] = set()
+        self.reader = Transformer(_Context(self.adapters, weakref.proxy(self)))
 
 
 _FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
@@ -71,7 +85,7 @@ def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
         return []
 
 
-def run(connection: Connection, sql: bytes) -> list[Row]:
+def run(connection: OwnConnection, sql: bytes) -> list[Row]:
     """Run statements, one or several, in one way to the server and back.
 
     It uses the driver below its cursors. For a small statement, a cursor takes as long as the
@@ -93,7 +107,7 @@ def run(connection: Connection, sql: bytes) -> list[Row]:
 
 
 def run_prepared(
-    connection: Connection, prepared: "Prepared", parameters: Sequence[Any]
+    connection: OwnConnection, prepared: "Prepared", parameters: Sequence[Any]
 ) -> list[Row]:
     """Run a prepared statement alone, as `run` does; the server logs no parameters if it fails.
 
@@ -116,13 +130,13 @@ def run_prepared(
         return _answer(connection)
 
 
-def _answer(connection: Connection) -> list[Row]:
+def _answer(connection: OwnConnection) -> list[Row]:
     result = connection.wait(generators.execute(connection.pgconn))[-1]
     if result.status in _FAILED:
         raise error_from_result(result, connection.info.encoding)
     if not result.nfields:
         return []
-    reader = connection.reader if isinstance(connection, OwnConnection) else Transformer(connection)
+    reader = connection.reader
     reader.set_pgresult(result)
     try:
         return reader.load_rows(0, result.ntuples, tuple)

@@ -19,6 +19,7 @@ from happened.adapters.postgres_query import selection
 from happened.adapters.postgres_refusals import refusal, unusable
 from happened.adapters.postgres_statements import (
     Connection,
+    OwnConnection,
     Row,
     fetched,
     run,
@@ -83,7 +84,7 @@ class PostgresTransaction(Writes):
         self._joined = joined is not None
         self._mark: str | None = None
         self._flushes = 0
-        self._connection = joined
+        self._connection: Any = joined  # or, once it has begun, one of the pool
         self._lent = False
         self._begin_anew()
 
@@ -122,8 +123,7 @@ class PostgresTransaction(Writes):
     def _run(self, sql: str, parameters: Any = None) -> list[Row]:
         """Run a statement in the transaction that has begun in the database."""
         try:
-            connection: Any = self._connection
-            cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+            cursor = psycopg.Cursor(self._connection, row_factory=tuple_row)
             cursor.execute(statement(sql), parameters)
             return fetched(cursor)
         except psycopg.Error as error:
@@ -137,8 +137,7 @@ class PostgresTransaction(Writes):
             self._run(sql)
             return
         try:
-            connection: Any = self._connection
-            run(connection, sql.encode())
+            run(self._connection, sql.encode())
         except psycopg.Error as error:
             raise self._refusal(error) from error
 
@@ -213,10 +212,9 @@ class PostgresTransaction(Writes):
     ) -> Claim | None:
         """See `Transaction`."""
         hint = self._listener.hint(subscription, categories)
-        if hint is not None and limit and self._connection is None:
-            claim = self._claim_news(subscription, categories or (), hint, limit)
-            if claim is not None:
-                return claim
+        claim = None if hint is None else self._claim_news(subscription, categories, hint, limit)
+        if claim is not None:
+            return claim
         pending_by = now - timedelta(seconds=grace)
         wanted = None if categories is None else list(categories)
         claiming = self._tables.claiming
@@ -237,10 +235,10 @@ class PostgresTransaction(Writes):
                 return claim
 
     def _claim_news(
-        self, subscription: str, categories: Sequence[str], hint: int, limit: int
+        self, subscription: str, categories: Sequence[str] | None, hint: int, limit: int
     ) -> Claim | None:
         """Claim the partition that news came from, if it can be done in the short way."""
-        if len(categories) != 1:
+        if categories is None or len(categories) != 1 or not limit or self._connection is not None:
             return None
         given = (subscription, categories[0], hint, limit)
         news = self._tables.claiming_news
@@ -396,7 +394,7 @@ class PostgresTransaction(Writes):
         self._tell(connection)
         self._leave()
 
-    def _write_and_commit(self, connection: Connection) -> None:
+    def _write_and_commit(self, connection: OwnConnection) -> None:
         """Write all and commit in one way to the server and back."""
         self._check_status()
         row = as_row(self, self._claimed)
@@ -411,7 +409,7 @@ class PostgresTransaction(Writes):
         self._tell(connection)
         self._leave()
 
-    def _row_is_committed(self, connection: Connection, row: Parts) -> bool:
+    def _row_is_committed(self, connection: OwnConnection, row: Parts) -> bool:
         """Commit what is a row of each at most; if something stands in the way, begin anew."""
         committing, given = self._tables.commit_of(row)
         try:
@@ -466,7 +464,7 @@ class PostgresTransaction(Writes):
         self._begin_anew()
         return True
 
-    def _tell(self, connection: Connection) -> None:
+    def _tell(self, connection: OwnConnection) -> None:
         """Give the messages their global positions, and wake who waits for them.
 
         After the commit and not within it: before it they have none, and commits that notify wait
